@@ -1,0 +1,166 @@
+import { Config, ConfigProvider, Context, Effect, Layer, Redacted, Schema } from "effect"
+import { existsSync, readFileSync } from "node:fs"
+import { parse as parseYaml } from "yaml"
+import * as TableName from "./domain/TableName.ts"
+
+/**
+ * The whole configuration, one section per stage. Values come, the stronger first, from the environment
+ * (`CDC_<SECTION>_<KEY>`, and the short names that everybody tries first: `DATABASE_URL`, `KAFKA_BROKERS`, `PORT`,
+ * `LOG_LEVEL`), from `--config FILE`, from the embedded servers if they run, and from `config/default.yaml`,
+ * which says what each option means.
+ */
+const source = Config.all({
+  databaseUrl: Config.Redacted("databaseUrl"),
+  slot: identifierUpTo63("slot"),
+  publication: Config.NonEmptyString("publication"),
+  stateSchema: identifierUpTo63("stateSchema"),
+  tables: Config.NonEmptyString("tables").pipe(Config.mapEffect((text) => attempt(() => TableName.parseList(text)))),
+  walSenderTimeoutSeconds: Config.Int("walSenderTimeoutSeconds"),
+  statusIntervalSeconds: Config.Finite("statusIntervalSeconds"),
+  maxBufferedBytes: Config.Int("maxBufferedBytes"),
+  poolSize: Config.Int("poolSize")
+}).pipe(Config.nested("source"))
+
+const kafka = Config.all({
+  brokers: list("brokers"),
+  topicPrefix: Config.NonEmptyString("topicPrefix"),
+  partitions: Config.Int("partitions"),
+  replicationFactor: Config.Int("replicationFactor"),
+  tls: Config.Boolean("tls"),
+  saslMechanism: Config.Literals(["none", "plain", "scram-sha-256", "scram-sha-512"], "saslMechanism"),
+  saslUsername: Config.String("saslUsername"),
+  saslPassword: Config.Redacted("saslPassword").pipe(Config.withDefault(Redacted.make(""))),
+  cleanupPolicy: Config.Literals(["compact", "delete", "compact,delete"], "cleanupPolicy"),
+  deleteRetentionHours: Config.Int("deleteRetentionHours"),
+  minCompactionLagHours: Config.Int("minCompactionLagHours"),
+  deadLetterRetentionHours: Config.Int("deadLetterRetentionHours")
+}).pipe(Config.nested("kafka"))
+
+const publish = Config.all({
+  batchBytes: Config.Int("batchBytes"),
+  compression: Config.Literals(["none", "gzip", "lz4", "zstd"], "compression"),
+  tombstones: Config.Boolean("tombstones"),
+  truncates: Config.Boolean("truncates")
+}).pipe(Config.nested("publish"))
+
+const consume = Config.all({
+  maxBytesPerPartition: Config.Int("maxBytesPerPartition"),
+  maxBatchChanges: Config.Int("maxBatchChanges"),
+  maxCheckpointAgeHours: Config.Finite("maxCheckpointAgeHours")
+}).pipe(Config.nested("consume"))
+
+const http = Config.all({
+  port: Config.Port("port").pipe(Config.withDefault(8085)),
+  host: Config.NonEmptyString("host")
+}).pipe(Config.nested("http"))
+
+const log = Config.all({
+  level: Config.Literals(["trace", "debug", "info", "warn", "error"], "level"),
+  format: Config.Literals(["json", "pretty", "auto"], "format")
+}).pipe(Config.nested("log"))
+
+const pipelines = Config.all({
+  enabled: list("enabled"),
+  pendingRetrySeconds: Config.Finite("pendingRetrySeconds")
+}).pipe(Config.nested("pipelines"))
+
+const sections = Config.all({ source, kafka, publish, consume, http, log, pipelines })
+
+export type Settings = Effect.Success<typeof sections> & {
+  /** The business settings of each pipeline, by name; each pipeline validates its own. */
+  readonly pipelineSettings: Readonly<Record<string, unknown>>
+}
+
+/** The configuration that every stage reads. */
+export class AppConfig extends Context.Service<AppConfig, Settings>()("cdc/Config") {
+  /** Reads `file` (if given) over the defaults, and the environment over both. Fails with a `ConfigurationError`. */
+  static readonly layer = (file?: string) => Layer.effect(AppConfig, load(file))
+}
+
+/** What is wrong with the configuration, and where. The process ends with exit code 2. */
+export class ConfigurationError extends Schema.TaggedError<ConfigurationError>()("ConfigurationError", {
+  message: Schema.String
+}) {}
+
+const projectRoot = new URL("..", import.meta.url)
+/** Written by the embedded servers while they run, so that every verb finds them: `{source:{databaseUrl},kafka:{brokers}}`. */
+export const embeddedServersFile = new URL(".data/servers.json", projectRoot)
+
+const load = Effect.fnUntraced(function*(file: string | undefined) {
+  const defaults = yield* readYaml(new URL("config/default.yaml", projectRoot))
+  const chosen = file === undefined ? {} : yield* readYaml(file)
+  const embedded = existsSync(embeddedServersFile) ? yield* readYaml(embeddedServersFile) : {}
+  const merged = merge(merge(defaults, embedded), chosen)
+  const provider = ConfigProvider.fromUnknown(wellKnownNames(process.env)).pipe(
+    ConfigProvider.orElse(ConfigProvider.fromEnv().pipe(ConfigProvider.constantCase, ConfigProvider.nested("CDC"))),
+    ConfigProvider.orElse(ConfigProvider.fromUnknown(merged))
+  )
+  const settings = yield* sections.pipe(
+    Effect.provideService(ConfigProvider.ConfigProvider, provider),
+    Effect.mapError((error) => new ConfigurationError({ message: explain(String(error)) }))
+  )
+  const pipelineSettings = (merged as { pipelines: { settings: Record<string, unknown> } }).pipelines.settings
+  return AppConfig.of({ ...settings, pipelineSettings })
+})
+
+const wellKnownNames = (env: NodeJS.ProcessEnv) => ({
+  source: present({ databaseUrl: env.DATABASE_URL }),
+  kafka: present({ brokers: env.KAFKA_BROKERS }),
+  http: present({ port: env.PORT }),
+  log: present({ level: env.LOG_LEVEL?.toLowerCase() })
+})
+
+const present = (values: Record<string, string | undefined>) =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== ""))
+
+const readYaml = (file: string | URL) =>
+  Effect.try({
+    try: () => (parseYaml(readFileSync(file, "utf8")) ?? {}) as Record<string, unknown>,
+    catch: (cause) => new ConfigurationError({ message: `Cannot read the configuration file ${file}: ${(cause as Error).message}` })
+  })
+
+/** Objects are merged, everything else is replaced. */
+const merge = (base: unknown, over: unknown): Record<string, unknown> => {
+  const result = { ...(base as Record<string, unknown>) }
+  for (const [key, value] of Object.entries(over as Record<string, unknown>)) {
+    result[key] = isObject(value) && isObject(result[key]) ? merge(result[key], value) : value
+  }
+  return result
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const explain = (error: string): string => {
+  if (error.includes("databaseUrl")) {
+    return "No database: set DATABASE_URL=postgres://… to its direct endpoint, or run `npm start`, which brings an embedded one."
+  }
+  if (error.includes("brokers")) {
+    return "No Kafka: set KAFKA_BROKERS=host:port[,host:port], or run `npm start`, which brings an embedded one."
+  }
+  return `Wrong configuration: ${error.replace(/^ConfigError\(|^SchemaError\(|\)+$/g, "")}. config/default.yaml says what each option means.`
+}
+
+function list(name: string) {
+  return Config.NonEmptyString(name).pipe(Config.map((text) =>
+    text.split(",").map((part) => part.trim()).filter((part) => part.length > 0)
+  ))
+}
+
+function identifierUpTo63(name: string) {
+  return Config.NonEmptyString(name).pipe(Config.mapEffect((text) =>
+    attempt(() => {
+      if (!/^[a-z_][a-z0-9_]{0,62}$/.test(text)) {
+        throw new SyntaxError(`${name}: ${JSON.stringify(text)} must be at most 63 lower-case letters, digits and _`)
+      }
+      return text
+    })
+  ))
+}
+
+function attempt<A>(evaluate: () => A) {
+  return Effect.try({
+    try: evaluate,
+    catch: (cause) => new Config.ConfigError(new ConfigProvider.SourceError({ message: (cause as Error).message }))
+  })
+}

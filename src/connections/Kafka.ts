@@ -1,0 +1,95 @@
+import { Producer } from "@platformatic/kafka"
+import { Context, Effect, Layer, Redacted, Scope, Semaphore } from "effect"
+import { type Admin, CompressionCodecs, CompressionTypes, Kafka as KafkaJs, logLevel, type SASLOptions } from "kafkajs"
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib"
+import { AppConfig } from "../Config.ts"
+import { fromCause, type KafkaError } from "./KafkaError.ts"
+
+/**
+ * Both Kafka clients behind one set of settings: kafkajs consumes and administers (it survives a broker's death with
+ * nothing lost or doubled), @platformatic/kafka produces (several times faster). See `docs/decisions/0003-two-kafka-clients.md`.
+ */
+export class Kafka extends Context.Service<Kafka, {
+  /** For consumers; they are made, run and disconnected by who uses them. */
+  readonly client: KafkaJs
+  /** Asks or changes the cluster; connects at first use. `doing` opens the message of a failure. */
+  readonly admin: <A>(doing: string, ask: (admin: Admin) => Promise<A>) => Effect.Effect<A, KafkaError>
+  /** A producer of its own, `acks=all` and idempotent, closed with the scope. Rule: one `send` outstanding at a time. */
+  readonly producer: (clientId: string) => Effect.Effect<Producer<Buffer, Buffer, string, string>, never, Scope.Scope>
+}>()("cdc/connections/Kafka") {
+  static readonly layer = Layer.effect(
+    Kafka,
+    Effect.gen(function*() {
+      const { kafka, publish } = yield* AppConfig
+      const sasl = kafka.saslMechanism === "none" ? undefined : {
+        mechanism: kafka.saslMechanism,
+        username: kafka.saslUsername,
+        password: Redacted.value(kafka.saslPassword)
+      }
+
+      const client = new KafkaJs({
+        clientId: "cdc",
+        brokers: [...kafka.brokers],
+        ssl: kafka.tls,
+        ...(sasl === undefined ? {} : { sasl: sasl as SASLOptions }),
+        logLevel: logLevel.NOTHING, // every failure reaches us as an error or an event, and is logged there
+        connectionTimeout: 3_000,
+        requestTimeout: 30_000,
+        retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 8 }
+      })
+
+      const scope = yield* Effect.scope
+      const connecting = yield* Semaphore.make(1)
+      let connection: Admin | undefined
+      const connected = Effect.suspend(() =>
+        connection !== undefined ? Effect.succeed(connection) : Effect.acquireRelease(
+          Effect.tryPromise({
+            try: async () => {
+              const admin = client.admin()
+              await admin.connect()
+              return connection = admin
+            },
+            catch: (cause) => fromCause(`Connecting to Kafka at ${kafka.brokers.join(", ")}`, cause)
+          }),
+          (admin) => Effect.promise(() => admin.disconnect().catch(() => {}))
+        ).pipe(Effect.provideService(Scope.Scope, scope))
+      ).pipe(connecting.withPermit)
+
+      const admin = <A>(doing: string, ask: (admin: Admin) => Promise<A>) =>
+        Effect.flatMap(connected, (admin) =>
+          Effect.tryPromise({ try: () => ask(admin), catch: (cause) => fromCause(doing, cause) }))
+
+      const producer = (clientId: string) =>
+        Effect.acquireRelease(
+          Effect.sync(() =>
+            new Producer<Buffer, Buffer, string, string>({
+              clientId,
+              bootstrapBrokers: [...kafka.brokers],
+              idempotent: true,
+              acks: -1,
+              compression: publish.compression,
+              autocreateTopics: false,
+              retries: 0, // the writer decides what a failed send means
+              connectTimeout: 3_000,
+              requestTimeout: 30_000,
+              serializers: { headerKey: (text) => Buffer.from(text!), headerValue: (text) => Buffer.from(text!) },
+              ...(kafka.tls ? { tls: {} } : {}),
+              ...(sasl === undefined
+                ? {}
+                : { sasl: { ...sasl, mechanism: sasl.mechanism.toUpperCase() as "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512" } })
+            })
+          ),
+          (producer) => Effect.promise(() => producer.close(true).catch(() => {}))
+        )
+
+      return Kafka.of({ client, admin, producer })
+    })
+  )
+}
+
+process.env.KAFKAJS_NO_PARTITIONER_WARNING = "1"
+// kafkajs knows zstd by name only.
+CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+  compress: async (encoder: { buffer: Buffer }) => zstdCompressSync(encoder.buffer),
+  decompress: async (buffer: Buffer) => zstdDecompressSync(buffer)
+})

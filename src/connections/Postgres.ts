@@ -1,0 +1,109 @@
+import { Context, Effect, Exit, Layer, Redacted, Scope } from "effect"
+import pg from "pg"
+import { AppConfig } from "../Config.ts"
+import { fromCause, PostgresError } from "./PostgresError.ts"
+
+/** Runs statements, on any free connection or on the one of a transaction. Values are parameters, always. */
+export interface Sql {
+  /**
+   * int8 comes back as bigint, numeric, dates and timestamps as Postgres' text, json as parsed JSON.
+   * `doing` opens the message of a failure: what was being done, in a person's words.
+   */
+  readonly query: <Row extends object = Record<string, unknown>>(
+    doing: string,
+    statement: string,
+    parameters?: ReadonlyArray<unknown>
+  ) => Effect.Effect<ReadonlyArray<Row>, PostgresError>
+}
+
+/** A pool of SQL connections, and connections of their own for what can't share one. */
+export class Postgres extends Context.Service<Postgres, Sql & {
+  /** All of `work` commits, or none of it; interruption and any failure roll back. READ COMMITTED. */
+  readonly transaction: <A, E, R>(
+    work: (sql: Sql) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | PostgresError, R>
+  /**
+   * A dedicated connection, closed with the scope; `replication` opens it in logical replication mode
+   * (Postgres manual, 54.4). `settings` are startup parameters (`options=-c…`).
+   */
+  readonly connect: (options: {
+    readonly replication?: boolean
+    readonly settings?: Readonly<Record<string, string | number>>
+  }) => Effect.Effect<pg.Client, PostgresError, Scope.Scope>
+}>()("cdc/connections/Postgres") {
+  static readonly layer = Layer.effect(
+    Postgres,
+    Effect.gen(function*() {
+      const { source } = yield* AppConfig
+      const connectionString = Redacted.value(source.databaseUrl)
+      const pool = yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const pool = new pg.Pool({ connectionString, max: source.poolSize, types, application_name: "cdc", connectionTimeoutMillis: 10_000 })
+          pool.on("error", () => {}) // an idle connection that breaks is replaced at its next use
+          return pool
+        }),
+        (pool) => Effect.promise(() => pool.end())
+      )
+
+      const transaction = <A, E, R>(work: (sql: Sql) => Effect.Effect<A, E, R>) =>
+        Effect.acquireUseRelease(
+          run("Connecting to Postgres", () => pool.connect()),
+          (client) =>
+            run("Opening a transaction", () => client.query("begin")).pipe(
+              Effect.andThen(work(sqlOn(client))),
+              Effect.tap(() => run("Committing", () => client.query("commit")))
+            ),
+          (client, exit) => Exit.isSuccess(exit) ? Effect.sync(() => client.release()) : rollBack(client)
+        )
+
+      const connect = (options: { replication?: boolean; settings?: Readonly<Record<string, string | number>> }) =>
+        Effect.acquireRelease(
+          run("Connecting to Postgres", async () => {
+            const client = new pg.Client({
+              connectionString,
+              types,
+              application_name: "cdc",
+              connectionTimeoutMillis: 10_000,
+              keepAlive: true,
+              ...(options.replication === true ? { replication: "database" } : {}),
+              ...(options.settings === undefined
+                ? {}
+                : { options: Object.entries(options.settings).map(([name, value]) => `-c ${name}=${value}`).join(" ") })
+            } as pg.ClientConfig)
+            client.on("error", () => {}) // reported by the query or stream that is under way
+            await client.connect()
+            return client
+          }),
+          (client) => Effect.promise(() => client.end().catch(() => {}))
+        )
+
+      return Postgres.of({ ...sqlOn(pool), transaction, connect })
+    })
+  )
+}
+
+/** The same statements on a connection that somebody else keeps. */
+export const sqlOn = (client: pg.Pool | pg.ClientBase): Sql => ({
+  query: <Row extends object>(doing: string, statement: string, parameters: ReadonlyArray<unknown> = []) =>
+    run(doing, async () => (await client.query(statement, parameters as Array<unknown>)).rows as ReadonlyArray<Row>)
+})
+
+const run = <A>(doing: string, work: () => Promise<A>): Effect.Effect<A, PostgresError> =>
+  Effect.tryPromise({ try: work, catch: (cause) => fromCause(doing, cause) })
+
+/** A connection whose rollback fails is closed, not reused. Interrupted queries are waited for: a rollback queues behind them. */
+const rollBack = (client: pg.PoolClient) =>
+  Effect.promise(() => client.query("rollback").then(() => client.release(), (error: Error) => client.release(error)))
+
+const oid = { int8: 20, numeric: 1700, date: 1082, timestamp: 1114, timestamptz: 1184, oid: 26, xid: 28 } as const
+const parsers: Record<number, (text: string) => unknown> = {
+  [oid.int8]: BigInt,
+  [oid.numeric]: String,
+  [oid.date]: String,
+  [oid.timestamp]: String,
+  [oid.timestamptz]: String
+}
+const types = {
+  getTypeParser: (typeOid: number, format?: "text" | "binary") =>
+    (format === "binary" ? undefined : parsers[typeOid]) ?? pg.types.getTypeParser(typeOid, format as "text")
+} as pg.CustomTypesConfig

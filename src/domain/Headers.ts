@@ -1,0 +1,18 @@
+/** Names of the record headers that we write or read: one list, so that nobody spells them twice. */
+export const newKey = "__debezium.newkey"
+export const oldKey = "__debezium.oldkey"
+/** On a tombstone: its delete's position, `<epoch>:<commit LSN>:<order>`. */
+export const position = "__cdc.position"
+/** On a record whose largest columns were left out, see `docs/wire-format.md`. */
+export const truncatedColumns = "__cdc.truncated.columns"
+
+/** As Kafka Connect's `DeadLetterQueueReporter` names them, so that its tools read ours. */
+export const deadLetter = {
+  topic: "__connect.errors.topic",
+  partition: "__connect.errors.partition",
+  offset: "__connect.errors.offset",
+  connectorName: "__connect.errors.connector.name",
+  stage: "__connect.errors.stage",
+  exceptionClass: "__connect.errors.exception.class.name",
+  exceptionMessage: "__connect.errors.exception.message"
+} as const

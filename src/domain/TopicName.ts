@@ -1,0 +1,15 @@
+import type { TableName } from "./TableName.ts"
+
+/**
+ * `<prefix>.<schema>.<table>`; every character that Kafka does not allow becomes `_`, one by one,
+ * as Debezium's `TopicNamingStrategy` does (`zoo."Sp ace-ü$x"` → `zoo.Sp_ace-__x`).
+ */
+export const ofTable = (prefix: string, { schema, table }: TableName): string => sanitize(`${prefix}.${schema}.${table}`)
+
+/** Where a pipeline sets aside what it can't use of a topic. */
+export const ofDeadLetters = (topic: string, pipeline: string): string => `${topic}.${pipeline}.dlq`
+
+/** The consumer group whose committed offsets mirror a pipeline's checkpoint, for lag tools. */
+export const groupOfPipeline = (prefix: string, pipeline: string): string => `${prefix}.${pipeline}`
+
+const sanitize = (name: string): string => name.replace(/[^A-Za-z0-9._-]/gu, "_")
