@@ -28,7 +28,7 @@ const kafka = Config.all({
   replicationFactor: Config.Int("replicationFactor"),
   tls: Config.Boolean("tls"),
   saslMechanism: Config.Literals(["none", "plain", "scram-sha-256", "scram-sha-512"], "saslMechanism"),
-  saslUsername: Config.String("saslUsername"),
+  saslUsername: Config.String("saslUsername").pipe(Config.withDefault("")),
   saslPassword: Config.Redacted("saslPassword").pipe(Config.withDefault(Redacted.make(""))),
   cleanupPolicy: Config.Literals(["compact", "delete", "compact,delete"], "cleanupPolicy"),
   deleteRetentionHours: Config.Int("deleteRetentionHours"),
@@ -75,6 +75,8 @@ export type Settings = Effect.Success<typeof sections> & {
 export class AppConfig extends Context.Service<AppConfig, Settings>()("cdc/Config") {
   /** Reads `file` (if given) over the defaults, and the environment over both. Fails with a `ConfigurationError`. */
   static readonly layer = (file?: string) => Layer.effect(AppConfig, load(file))
+  /** `values` over the defaults, and nothing of the environment: for tests. */
+  static readonly layerOf = (values: Readonly<Record<string, unknown>>) => Layer.effect(AppConfig, loadOf(values))
 }
 
 /** What is wrong with the configuration, and where. The process ends with exit code 2. */
@@ -95,6 +97,15 @@ const load = Effect.fnUntraced(function*(file: string | undefined) {
     ConfigProvider.orElse(ConfigProvider.fromEnv().pipe(ConfigProvider.constantCase, ConfigProvider.nested("CDC"))),
     ConfigProvider.orElse(ConfigProvider.fromUnknown(merged))
   )
+  return yield* decode(provider, merged)
+})
+
+const loadOf = Effect.fnUntraced(function*(values: Readonly<Record<string, unknown>>) {
+  const merged = merge(yield* readYaml(new URL("config/default.yaml", projectRoot)), values)
+  return yield* decode(ConfigProvider.fromUnknown(merged), merged)
+})
+
+const decode = Effect.fnUntraced(function*(provider: ConfigProvider.ConfigProvider, merged: Record<string, unknown>) {
   const settings = yield* sections.pipe(
     Effect.provideService(ConfigProvider.ConfigProvider, provider),
     Effect.mapError((error) => new ConfigurationError({ message: explain(String(error)) }))

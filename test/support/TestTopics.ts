@@ -1,0 +1,100 @@
+import { Context, Effect, Layer } from "effect"
+import { randomBytes } from "node:crypto"
+import { type Admin, CompressionCodecs, CompressionTypes, type IHeaders, Kafka, logLevel } from "kafkajs"
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib"
+import { inject } from "vitest"
+
+/** A record as a stock consumer sees it. */
+export interface ReadRecord {
+  readonly partition: number
+  readonly offset: bigint
+  readonly key: Buffer | null
+  /** null: a tombstone. */
+  readonly value: Buffer | null
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** A topic prefix that nobody else uses, and a stock kafkajs to look at its topics; they are deleted afterwards. */
+export interface OwnTopics {
+  readonly brokers: ReadonlyArray<string>
+  readonly prefix: string
+  readonly client: Kafka
+  readonly admin: Admin
+  /** Every record between the beginning and the end offsets at the time of the call, by partition and offset. */
+  readonly readTopic: (topic: string) => Promise<ReadonlyArray<ReadRecord>>
+  readonly close: () => Promise<void>
+}
+
+export const createTopics = async (brokers: ReadonlyArray<string> = inject("brokers").split(",")): Promise<OwnTopics> => {
+  const prefix = `test-${randomBytes(6).toString("hex")}`
+  const client = new Kafka({ clientId: prefix, brokers: [...brokers], logLevel: logLevel.NOTHING })
+  const admin = client.admin()
+  await admin.connect()
+  return {
+    brokers,
+    prefix,
+    client,
+    admin,
+    readTopic: (topic) => readTopic(client, admin, topic),
+    close: async () => {
+      const topics = (await admin.listTopics()).filter((topic) => topic.startsWith(`${prefix}.`))
+      if (topics.length > 0) await admin.deleteTopics({ topics })
+      await admin.disconnect()
+    }
+  }
+}
+
+/** {@link OwnTopics} as a service: one prefix per test file. */
+export class TestTopics extends Context.Service<TestTopics, OwnTopics>()("cdc/test/TestTopics") {
+  static readonly layer = Layer.effect(
+    TestTopics,
+    Effect.acquireRelease(Effect.promise(() => createTopics()), (topics) => Effect.promise(topics.close))
+  )
+}
+
+const readTopic = async (client: Kafka, admin: Admin, topic: string): Promise<ReadonlyArray<ReadRecord>> => {
+  const ends = new Map<number, bigint>()
+  for (const { high, low, partition } of await admin.fetchTopicOffsets(topic)) {
+    if (BigInt(high) > BigInt(low)) ends.set(partition, BigInt(high))
+  }
+  const records: Array<ReadRecord> = []
+  if (ends.size === 0) return records
+
+  const consumer = client.consumer({ groupId: `${topic}.${randomBytes(6).toString("hex")}`, maxWaitTimeInMs: 50 })
+  const reachedEnd = Promise.withResolvers<void>()
+  const unread = new Set(ends.keys())
+  // Also told of batches that hold nothing but control records, which `eachBatch` never sees.
+  consumer.on("consumer.end_batch_process", ({ payload: { lastOffset, partition } }) => {
+    if (BigInt(lastOffset) + 1n >= (ends.get(partition) ?? 0n)) unread.delete(partition)
+    if (unread.size === 0) reachedEnd.resolve()
+  })
+  consumer.on("consumer.crash", ({ payload }) => {
+    if (!payload.restart) reachedEnd.reject(payload.error)
+  })
+  try {
+    await consumer.connect()
+    await consumer.subscribe({ topic, fromBeginning: true })
+    await consumer.run({
+      autoCommit: false,
+      eachBatch: async ({ batch }) => {
+        for (const { headers, key, offset, value } of batch.messages) {
+          if (BigInt(offset) >= (ends.get(batch.partition) ?? 0n)) continue
+          records.push({ partition: batch.partition, offset: BigInt(offset), key, value, headers: asText(headers) })
+        }
+      }
+    })
+    await reachedEnd.promise
+  } finally {
+    await consumer.disconnect()
+  }
+  return records.sort((a, b) => a.partition - b.partition || Number(a.offset - b.offset))
+}
+
+const asText = (headers: IHeaders | undefined): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name, String(value)]))
+
+process.env.KAFKAJS_NO_PARTITIONER_WARNING = "1"
+CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+  compress: async (encoder: { buffer: Buffer }) => zstdCompressSync(encoder.buffer),
+  decompress: async (buffer: Buffer) => zstdDecompressSync(buffer)
+})
