@@ -1,0 +1,120 @@
+import { Effect } from "effect"
+import type { Sql } from "../connections/Postgres.ts"
+import * as Lsn from "../domain/Lsn.ts"
+import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
+import * as TableName from "../domain/TableName.ts"
+
+/** `pending`: no row read yet; `reading`: the slot stands at the consistent point, rows are being published; `done`: streaming. */
+export type SnapshotPhase = "pending" | "reading" | "done"
+
+/** What capture remembers of itself in Postgres, and compares with what it finds at every start. */
+export interface CaptureRecord {
+  readonly epoch: number
+  readonly systemIdentifier: string
+  readonly database: string
+  readonly publicationOid: number
+  readonly snapshot: SnapshotPhase
+  /** Of the first exported snapshot: reads carry this − 1, the stream starts here. */
+  readonly consistentPoint: Lsn.Lsn | undefined
+}
+
+export type Identity = Pick<CaptureRecord, "systemIdentifier" | "database" | "publicationOid">
+
+/** The tables `capture` and `snapshot_tables` of the state schema. Every function runs on the given connection or transaction. */
+export const make = (stateSchema: string, slot: string) => {
+  const schema = quoteIdentifier(stateSchema)
+  const capture = `${schema}.capture`
+  const tables = `${schema}.snapshot_tables`
+
+  const createTables = (sql: Sql) =>
+    sql.query("Creating the state schema", `
+      create schema if not exists ${schema};
+      create table if not exists ${capture} (
+        slot text primary key, epoch int not null, system_identifier text not null, database text not null,
+        publication_oid oid not null, snapshot text not null check (snapshot in ('pending', 'reading', 'done')),
+        consistent_point pg_lsn, last_commit_at timestamptz, last_published_lsn pg_lsn,
+        updated_at timestamptz not null default now());
+      create table if not exists ${tables} (
+        slot text not null, table_name text not null, state text not null check (state in ('waiting', 'reading', 'done')),
+        rows bigint not null default 0, estimated_rows bigint, primary key (slot, table_name));`)
+
+  /** undefined: `setup` was not run for this slot. */
+  const load = Effect.fnUntraced(function*(sql: Sql) {
+    const [found] = yield* sql.query<{ there: boolean }>(
+      "Looking for the state schema", "select to_regclass($1) is not null as there", [capture])
+    if (found?.there !== true) return undefined
+    const [row] = yield* sql.query<StoredRecord>("Reading what capture remembers", `
+      select epoch, system_identifier, database, publication_oid, snapshot, consistent_point::text as consistent_point
+      from ${capture} where slot = $1`, [slot])
+    return row === undefined ? undefined : fromRow(row)
+  })
+
+  const remember = (sql: Sql, identity: Identity) =>
+    sql.query("Remembering the slot's identity", `
+      insert into ${capture} (slot, epoch, system_identifier, database, publication_oid, snapshot)
+      values ($1, 1, $2, $3, $4, 'pending')`,
+      [slot, identity.systemIdentifier, identity.database, identity.publicationOid])
+
+  /** Locks the row until the transaction ends, so that of two processes only one takes the first snapshot. */
+  const lockPhase = Effect.fnUntraced(function*(sql: Sql) {
+    const [row] = yield* sql.query<{ snapshot: SnapshotPhase }>(
+      "Locking capture's state", `select snapshot from ${capture} where slot = $1 for update`, [slot])
+    return row?.snapshot
+  })
+
+  /** From here on the slot moves by streaming alone. */
+  const startReading = Effect.fnUntraced(function*(sql: Sql, consistentPoint: Lsn.Lsn, names: ReadonlyArray<TableName.TableName>) {
+    yield* sql.query("Starting the snapshot",
+      `update ${capture} set snapshot = 'reading', consistent_point = $2::pg_lsn, updated_at = now() where slot = $1`,
+      [slot, Lsn.format(consistentPoint)])
+    yield* sql.query("Listing the tables to read", `
+      insert into ${tables} (slot, table_name, state, estimated_rows)
+      select $1, name, 'waiting', (select greatest(reltuples, 0)::bigint from pg_class where oid = to_regclass(sql_name))
+      from unnest($2::text[], $3::text[]) as t (name, sql_name) on conflict do nothing`,
+      [slot, names.map(TableName.format), names.map(TableName.toSql)])
+  })
+
+  /** By `TableName.format`: the tables whose rows are all published. */
+  const tablesDone = Effect.fnUntraced(function*(sql: Sql) {
+    const rows = yield* sql.query<{ table_name: string }>(
+      "Reading the snapshot's progress", `select table_name from ${tables} where slot = $1 and state = 'done'`, [slot])
+    return new Set(rows.map((row) => row.table_name))
+  })
+
+  const tableProgress = (sql: Sql, name: TableName.TableName, state: "reading" | "done", rows: number) =>
+    sql.query("Recording the snapshot's progress",
+      `update ${tables} set state = $3, rows = $4 where slot = $1 and table_name = $2`,
+      [slot, TableName.format(name), state, rows])
+
+  const snapshotDone = (sql: Sql) =>
+    sql.query("Ending the snapshot", `update ${capture} set snapshot = 'done', updated_at = now() where slot = $1`, [slot])
+
+  /** `commitMicros` and `lsn` of the last transaction that Kafka has acknowledged. */
+  const published = (sql: Sql, commitMicros: bigint, lsn: Lsn.Lsn) =>
+    sql.query("Recording what is published", `
+      update ${capture} set last_commit_at = 'epoch'::timestamptz + $2::bigint * interval '1 microsecond',
+        last_published_lsn = $3::pg_lsn, updated_at = now() where slot = $1`,
+      [slot, commitMicros, Lsn.format(lsn)])
+
+  return { createTables, load, remember, lockPhase, startReading, tablesDone, tableProgress, snapshotDone, published }
+}
+
+export type CaptureState = ReturnType<typeof make>
+
+interface StoredRecord {
+  readonly epoch: number
+  readonly system_identifier: string
+  readonly database: string
+  readonly publication_oid: number
+  readonly snapshot: SnapshotPhase
+  readonly consistent_point: string | null
+}
+
+const fromRow = (row: StoredRecord): CaptureRecord => ({
+  epoch: row.epoch,
+  systemIdentifier: row.system_identifier,
+  database: row.database,
+  publicationOid: Number(row.publication_oid),
+  snapshot: row.snapshot,
+  consistentPoint: row.consistent_point === null ? undefined : Lsn.parse(row.consistent_point)
+})

@@ -1,0 +1,140 @@
+import { Effect } from "effect"
+import type { PostgresError } from "../connections/PostgresError.ts"
+import { isKeyChange } from "../domain/KeyChange.ts"
+import type { Relation, RowChange } from "../domain/RowChange.ts"
+import type { TableName } from "../domain/TableName.ts"
+import type { Transaction } from "../domain/Transaction.ts"
+import { CaptureError } from "./CaptureError.ts"
+import type { Catalogue } from "./Catalogue.ts"
+import type { WalMessage, WalRelation } from "./WalMessage.ts"
+
+export type Commit = Extract<WalMessage, { readonly _tag: "Commit" }>
+
+/** What a stretch of the stream comes to; it may begin and end in the middle of a transaction. */
+export interface ChangeBatch {
+  /** Of the selected tables, in commit order. */
+  readonly changes: ReadonlyArray<RowChange>
+  /** The last transaction that ends in it. */
+  readonly lastCommit: Commit | undefined
+  readonly commits: number
+}
+
+/**
+ * Turns the messages of one stream into changes that say everything about themselves. Ordinals count the row messages as the
+ * server sends them, before any selection, so that a changed configuration never renumbers a transaction that is replayed:
+ * a change of key counts two, a truncation one per table.
+ */
+export class ChangeReader {
+  readonly #catalogue: Catalogue
+  readonly #isSelected: (table: TableName) => boolean
+  readonly #relations = new Map<number, { readonly relation: Relation; readonly selected: boolean }>()
+  /** By relation OID: the rows of the current transaction. */
+  readonly #counts = new Map<number, number>()
+  #transaction: Transaction | undefined
+  #order = 0
+
+  constructor(catalogue: Catalogue, isSelected: (table: TableName) => boolean) {
+    this.#catalogue = catalogue
+    this.#isSelected = isSelected
+  }
+
+  /** Asks the catalogue for relations that are new or changed, before the rows after them are read; else it is a plain loop. */
+  readonly read = (messages: ReadonlyArray<WalMessage>): Effect.Effect<ChangeBatch, CaptureError | PostgresError> => {
+    const batch: MutableBatch = { changes: [], lastCommit: undefined, commits: 0 }
+    const from = (start: number): Effect.Effect<ChangeBatch, CaptureError | PostgresError> =>
+      Effect.suspend(() => {
+        const stop = this.#readUntilUnknown(messages, start, batch)
+        if (stop === messages.length) return Effect.succeed(batch)
+        const unknown = messages[stop] as WalRelation
+        return Effect.flatMap(this.#catalogue.resolve(unknown), (relation) => {
+          this.#remember(relation)
+          return from(stop + 1)
+        })
+      })
+    return Effect.catchDefect(from(0), (defect) =>
+      defect instanceof CaptureError ? Effect.fail(defect) : Effect.die(defect))
+  }
+
+  /** Returns where it stopped: at a relation that only the catalogue can complete, or at the end. */
+  #readUntilUnknown(messages: ReadonlyArray<WalMessage>, start: number, batch: MutableBatch): number {
+    for (let index = start; index < messages.length; index++) {
+      const message = messages[index]!
+      switch (message._tag) {
+        case "Begin":
+          this.#transaction = message.transaction
+          this.#order = 0
+          this.#counts.clear()
+          break
+        case "Commit":
+          this.#transaction = undefined
+          batch.lastCommit = message
+          batch.commits++
+          break
+        case "Relation": {
+          const relation = this.#catalogue.known(message)
+          if (relation === undefined) return index
+          this.#remember(relation)
+          break
+        }
+        case "Insert":
+        case "Update":
+        case "Delete":
+          this.#readRow(message, batch.changes)
+          break
+        case "Truncate":
+          for (const oid of message.relationOids) this.#readTruncate(oid, batch.changes)
+          break
+        case "Message":
+        case "Type":
+        case "Origin":
+          break // they change no row
+      }
+    }
+    return messages.length
+  }
+
+  #readRow(message: Extract<WalMessage, { readonly _tag: "Insert" | "Update" | "Delete" }>, into: Array<RowChange>): void {
+    const { relation, selected } = this.#announced(message.relationOid)
+    const takesTwo = message._tag === "Update" && isKeyChange(relation, message.before, message.after)
+    const place = this.#place(relation, takesTwo ? 2 : 1)
+    if (!selected) return
+    if (message._tag === "Insert") into.push({ kind: "insert", ...place, after: message.after })
+    else if (message._tag === "Update") into.push({ kind: "update", ...place, before: message.before, after: message.after })
+    else into.push({ kind: "delete", ...place, before: message.before })
+  }
+
+  #readTruncate(oid: number, into: Array<RowChange>): void {
+    const { relation, selected } = this.#announced(oid)
+    const place = this.#place(relation, 1)
+    if (selected) into.push({ kind: "truncate", ...place })
+  }
+
+  #place(relation: Relation, ordinals: 1 | 2) {
+    const transaction = this.#transaction
+    if (transaction === undefined) throw undecodable(`a row of ${relation.schema}.${relation.table} outside of a transaction`)
+    const order = this.#order + 1
+    const before = this.#counts.get(relation.oid) ?? 0
+    this.#order += ordinals
+    this.#counts.set(relation.oid, before + ordinals)
+    return { relation, transaction, order, collectionOrder: before + 1 }
+  }
+
+  #announced(oid: number) {
+    const known = this.#relations.get(oid)
+    if (known === undefined) throw undecodable(`a row of relation ${oid}, which was never announced`)
+    return known
+  }
+
+  #remember(relation: Relation): void {
+    this.#relations.set(relation.oid, { relation, selected: this.#isSelected(relation) })
+  }
+}
+
+interface MutableBatch {
+  readonly changes: Array<RowChange>
+  lastCommit: Commit | undefined
+  commits: number
+}
+
+const undecodable = (what: string) =>
+  new CaptureError({ reason: "undecodable", message: `The slot's stream holds ${what}. Nothing past it is confirmed; this needs a fixed version.` })
