@@ -1,0 +1,79 @@
+import type { RowChange, SnapshotMark } from "../domain/RowChange.ts"
+import type { Transaction } from "../domain/Transaction.ts"
+
+/** What every record of one capture says of where it comes from. */
+export interface Origin {
+  /** Debezium's `name`: the topic prefix. */
+  readonly topicPrefix: string
+  readonly database: string
+  /** `source.version`. */
+  readonly connectorVersion: string
+  readonly epoch: number
+}
+
+export type Operation = "c" | "u" | "d" | "r" | "t"
+
+/** The mark in `source.snapshot`; `"false"` in the stream. */
+type Mark = SnapshotMark | "false"
+
+/**
+ * Writes Debezium's envelope for one table: `before, after, source, transaction, op, ts_ms, ts_us, ts_ns`, every field present,
+ * in this order. `source` ends with our `epoch`. What is the same for all rows of a transaction is written once.
+ *
+ * `source.lsn` is the commit LSN, and `source.sequence` the same twice: Debezium puts the previous commit and the
+ * record's own position there, but ours is (commit LSN, order), and only the commit LSN is the same on every replay.
+ * A snapshot read has no previous commit and no transaction id.
+ */
+export class EnvelopeEncoder {
+  readonly #origin: Origin
+  readonly #table: string
+  #transaction: Transaction | undefined
+  #mark: Mark = "false"
+  /** From `,"source":` to the transaction's `"total_order":`. */
+  #middle = ""
+  #now = -1n
+  /** `,"ts_ms":…` to the end. */
+  #end = ""
+
+  constructor(origin: Origin, schema: string, table: string) {
+    this.#origin = origin
+    this.#table = `,"schema":${JSON.stringify(schema)},"table":${JSON.stringify(table)}`
+  }
+
+  /** `before` and `after` are JSON text; `order` and `collectionOrder` the record's own. */
+  encode(
+    change: RowChange,
+    operation: Operation,
+    before: string,
+    after: string,
+    order: number,
+    collectionOrder: number,
+    nowMicros: bigint
+  ): string {
+    const mark = change.kind === "read" ? change.mark : "false"
+    if (change.transaction !== this.#transaction || mark !== this.#mark) this.#begin(change.transaction, mark)
+    if (nowMicros !== this.#now) this.#tick(nowMicros)
+    return `{"before":${before},"after":${after}${this.#middle}${order},"data_collection_order":${collectionOrder}},"op":"${operation}"${this.#end}`
+  }
+
+  #begin(transaction: Transaction, mark: Mark): void {
+    const { connectorVersion, database, epoch, topicPrefix } = this.#origin
+    const { commitLsn, commitMicros, xid } = transaction
+    const streamed = mark === "false"
+    const sequence = streamed ? `["${commitLsn}","${commitLsn}"]` : `[null,"${commitLsn}"]`
+    this.#transaction = transaction
+    this.#mark = mark
+    this.#middle = `,"source":{"version":${JSON.stringify(connectorVersion)},"connector":"postgresql","name":${JSON.stringify(topicPrefix)}` +
+      `,"ts_ms":${floorToMillis(commitMicros)},"snapshot":"${mark}","db":${JSON.stringify(database)}` +
+      `,"sequence":${JSON.stringify(sequence)},"ts_us":${commitMicros},"ts_ns":${commitMicros * 1000n}${this.#table}` +
+      `,"txId":${xid === 0 ? "null" : xid},"lsn":${commitLsn},"xmin":null,"origin":null,"origin_lsn":null,"epoch":${epoch}}` +
+      `,"transaction":{"id":"${xid}:${commitLsn}","total_order":`
+  }
+
+  #tick(nowMicros: bigint): void {
+    this.#now = nowMicros
+    this.#end = `,"ts_ms":${floorToMillis(nowMicros)},"ts_us":${nowMicros},"ts_ns":${nowMicros * 1000n}}`
+  }
+}
+
+const floorToMillis = (micros: bigint): bigint => (micros - ((micros % 1000n) + 1000n) % 1000n) / 1000n

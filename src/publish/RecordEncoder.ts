@@ -1,0 +1,160 @@
+import * as Headers from "../domain/Headers.ts"
+import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
+import * as Position from "../domain/Position.ts"
+import type { OldRow, Relation, RowChange } from "../domain/RowChange.ts"
+import * as TableName from "../domain/TableName.ts"
+import * as TopicName from "../domain/TopicName.ts"
+import { EnvelopeEncoder, type Operation, type Origin } from "./EnvelopeEncoder.ts"
+import { partitionOf } from "./Router.ts"
+import { RowEncoder } from "./RowEncoder.ts"
+
+export interface RecordEncoderOptions extends Origin {
+  /** How many partitions a topic has. Asked once per relation: it never changes. */
+  readonly partitionsOf: (topic: string) => number
+  /** Whether a topic is compacted, and so refuses records without a key. Asked once per relation. */
+  readonly compacted: (topic: string) => boolean
+  /** A null value after every delete. */
+  readonly tombstones: boolean
+  /** A record `t` in every partition on TRUNCATE. */
+  readonly truncates: boolean
+}
+
+export interface RecordEncoder {
+  /**
+   * Appends the records of one change, in the order in which they must be sent. `nowMicros` becomes the envelope's `ts_*`.
+   * Most changes are one record; a delete has a tombstone behind it; a change of key is a delete, its tombstone and a
+   * create; a truncate is a record per partition, and none if those are turned off.
+   * Throws an `EncodeError` where Postgres did not send the key.
+   */
+  readonly encode: (change: RowChange, nowMicros: bigint, into: Array<OutgoingRecord>) => void
+}
+
+/** A table is compiled when its `Relation` object is first seen; a changed table is another object. */
+export const makeRecordEncoder = (options: RecordEncoderOptions): RecordEncoder => {
+  const tables = new WeakMap<Relation, TableEncoder>()
+  let last: TableEncoder | undefined
+  return {
+    encode: (change, nowMicros, into) => {
+      if (last?.relation !== change.relation) {
+        last = tables.get(change.relation) ?? new TableEncoder(change.relation, options)
+        tables.set(change.relation, last)
+      }
+      last.encode(change, nowMicros, into)
+    }
+  }
+}
+
+type Insert = Extract<RowChange, { readonly kind: "insert" }>
+type Read = Extract<RowChange, { readonly kind: "read" }>
+type Update = Extract<RowChange, { readonly kind: "update" }>
+type Delete = Extract<RowChange, { readonly kind: "delete" }>
+type HeaderList = NonNullable<OutgoingRecord["headers"]>
+
+class TableEncoder {
+  readonly relation: Relation
+  readonly #options: RecordEncoderOptions
+  readonly #topic: string
+  readonly #partitions: number
+  readonly #rows: RowEncoder
+  readonly #envelopes: EnvelopeEncoder
+
+  constructor(relation: Relation, options: RecordEncoderOptions) {
+    this.relation = relation
+    this.#options = options
+    this.#topic = TopicName.ofTable(options.topicPrefix, relation)
+    this.#partitions = options.partitionsOf(this.#topic)
+    this.#rows = new RowEncoder(relation)
+    this.#envelopes = new EnvelopeEncoder(options, relation.schema, relation.table)
+  }
+
+  encode(change: RowChange, nowMicros: bigint, into: Array<OutgoingRecord>): void {
+    switch (change.kind) {
+      case "insert":
+      case "read":
+        into.push(this.#created(change, change.kind === "read" ? "r" : "c", nowMicros))
+        break
+      case "update":
+        this.#updated(change, nowMicros, into)
+        break
+      case "delete":
+        this.#deleted(change, this.#rows.key(change.before.tuple, undefined), undefined, nowMicros, into)
+        break
+      case "truncate":
+        this.#truncated(change, nowMicros, into)
+    }
+  }
+
+  #created(change: Insert | Read, operation: Operation, nowMicros: bigint): OutgoingRecord {
+    const key = this.#rows.key(change.after, undefined)
+    const value = this.#value(change, operation, "null", this.#rows.row(change.after, undefined), 0, nowMicros)
+    return this.#record(key, value, undefined, this.#position(change, 0))
+  }
+
+  #updated(change: Update, nowMicros: bigint, into: Array<OutgoingRecord>): void {
+    const { after, before } = change
+    if (before !== undefined && this.#rows.keyChanged(before.tuple, after)) {
+      this.#moved(change, before, nowMicros, into)
+      return
+    }
+    const key = this.#rows.key(after, before?.tuple)
+    const value = this.#value(change, "u", this.#before(before), this.#rows.row(after, before?.tuple), 0, nowMicros)
+    into.push(this.#record(key, value, undefined, this.#position(change, 0)))
+  }
+
+  /** A change of key: the row goes under its old key and comes under the new one, each record naming the other's key. */
+  #moved(change: Update, before: OldRow, nowMicros: bigint, into: Array<OutgoingRecord>): void {
+    const oldKey = this.#rows.key(before.tuple, undefined)!
+    const newKey = this.#rows.key(change.after, before.tuple)!
+    this.#deleted({ ...change, kind: "delete", before }, oldKey, [[Headers.newKey, newKey]], nowMicros, into)
+    const value = this.#value(change, "c", "null", this.#rows.row(change.after, before.tuple), 1, nowMicros)
+    into.push(this.#record(newKey, value, [[Headers.oldKey, oldKey]], this.#position(change, 1)))
+  }
+
+  #deleted(
+    change: Delete,
+    key: string | undefined,
+    headers: HeaderList | undefined,
+    nowMicros: bigint,
+    into: Array<OutgoingRecord>
+  ): void {
+    const position = this.#position(change, 0)
+    const value = this.#value(change, "d", this.#before(change.before), "null", 0, nowMicros)
+    const record = this.#record(key, value, headers, position)
+    into.push(record)
+    if (!this.#options.tombstones) return
+    into.push({ ...record, value: null, headers: [...headers ?? [], [Headers.position, Position.format(position)]] })
+  }
+
+  /** Every partition must learn of it, since each holds some of the table's keys. */
+  #truncated(change: RowChange, nowMicros: bigint, into: Array<OutgoingRecord>): void {
+    if (!this.#options.truncates) return
+    const key = this.#options.compacted(this.#topic)
+      ? Buffer.from(JSON.stringify({ __cdc_truncate: TableName.format(this.relation) }))
+      : null
+    const value = this.#value(change, "t", "null", "null", 0, nowMicros)
+    const position = this.#position(change, 0)
+    for (let partition = 0; partition < this.#partitions; partition++) {
+      into.push({ topic: this.#topic, partition, key, value, headers: undefined, position })
+    }
+  }
+
+  #before(before: OldRow | undefined): string {
+    if (before === undefined) return "null"
+    return before.extent === "full" ? this.#rows.row(before.tuple, undefined) : this.#rows.partialRow(before.tuple)
+  }
+
+  /** `step` is 1 for the create of a changed key, which takes the ordinal after its delete's. */
+  #value(change: RowChange, operation: Operation, before: string, after: string, step: 0 | 1, nowMicros: bigint): Buffer {
+    const { collectionOrder, order } = change
+    return Buffer.from(this.#envelopes.encode(change, operation, before, after, order + step, collectionOrder + step, nowMicros))
+  }
+
+  #position(change: RowChange, step: 0 | 1): Position.Position {
+    return { epoch: this.#options.epoch, commitLsn: change.transaction.commitLsn, order: change.order + step }
+  }
+
+  #record(keyJson: string | undefined, value: Buffer, headers: HeaderList | undefined, position: Position.Position): OutgoingRecord {
+    const key = keyJson === undefined ? null : Buffer.from(keyJson)
+    return { topic: this.#topic, partition: partitionOf(key, this.#partitions), key, value, headers, position }
+  }
+}

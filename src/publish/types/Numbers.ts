@@ -1,0 +1,64 @@
+import type { EncodeText, TypeFamily } from "../ValueEncoder.ts"
+import { quote, quotePlain } from "./Text.ts"
+
+/** Postgres' own digits: no number type of ours in between, so 2^53 is no limit. */
+const asIs: EncodeText = (text) => text
+
+const boolean: EncodeText = (text) => (text === "t" ? "true" : "false")
+
+/** Debezium's `SpecialValueDecimal.toString` for what JSON has no number for. */
+const decimal: EncodeText = (text) => {
+  const first = text.charCodeAt(text.charCodeAt(0) === 0x2d /* - */ ? 1 : 0)
+  if (first <= 0x39 /* 9 */) return `"${text}"`
+  return text === "NaN" ? "\"NAN\"" : text === "-Infinity" ? "\"NEGATIVE_INFINITY\"" : "\"POSITIVE_INFINITY\""
+}
+
+/**
+ * A float as Java prints it (`Double.toString`): a fraction always, an exponent outside of [10⁻³, 10⁷).
+ * Postgres' digits are the shortest that read back as the same value, as Java's are, so only the form changes.
+ */
+export const javaFloat: EncodeText = (text) => {
+  const match = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(text)
+  if (match === null) return quote(text)
+  const [, sign, whole, fraction = "", exponent = "0"] = match
+  const written = whole! + fraction
+  const digits = written.replace(/^0+/, "")
+  if (digits === "") return `${sign}0.0`
+  const power = whole!.length - 1 - (written.length - digits.length) + Number(exponent)
+  const significant = digits.replace(/0+$/, "")
+  return sign + (power >= -3 && power < 7 ? plain(significant, power) : scientific(significant, power))
+}
+
+/** `digits` is d₀d₁d₂…, the value d₀.d₁d₂… × 10^power. */
+const plain = (digits: string, power: number): string => {
+  if (power < 0) return `0.${"0".repeat(-power - 1)}${digits}`
+  return `${digits.slice(0, power + 1).padEnd(power + 1, "0")}.${digits.slice(power + 1) || "0"}`
+}
+
+const scientific = (digits: string, power: number): string => `${digits[0]}.${digits.slice(1) || "0"}E${power}`
+
+/**
+ * `$1,234.50` → `"1234.50"`. The symbol, grouping and point are those of `lc_monetary`, so only digits and sign are read.
+ * Debezium's `money.fraction.digits` is 2 by default, as in nearly every locale; with 0 (yen) the last two digits would
+ * be taken for a fraction.
+ */
+const money: EncodeText = (text) => {
+  const digits = text.replace(/\D/g, "").padStart(3, "0")
+  const sign = /[-(]/.test(text) ? "-" : ""
+  return `"${sign}${digits.slice(0, -2)}.${digits.slice(-2)}"`
+}
+
+export const numbers: TypeFamily = {
+  bool: () => boolean,
+  int2: () => asIs,
+  int4: () => asIs,
+  int8: () => asIs,
+  oid: () => asIs,
+  float4: () => javaFloat,
+  float8: () => javaFloat,
+  numeric: () => decimal,
+  money: () => money
+}
+
+/** As elements of an array: a NaN stops Debezium there; ours stays Postgres' text. */
+export const numbersInArrays: TypeFamily = { numeric: () => quotePlain }
