@@ -1,0 +1,84 @@
+import { Effect } from "effect"
+import { readFileSync } from "node:fs"
+import { Postgres, type Sql } from "../../connections/Postgres.ts"
+import { quoteIdentifier } from "../../domain/SqlIdentifier.ts"
+import * as TableName from "../../domain/TableName.ts"
+import { tablesOf } from "./Generator.ts"
+import type { Row, Sample } from "./SampleRows.ts"
+
+const schema = readFileSync(new URL("schema.sql", import.meta.url), "utf8")
+const rowsPerStatement = 2_000 // about 1 MB of JSON: large enough to be fast, small enough for any size of sample
+
+/** Creates the hub's tables where they are missing; what is there stays as it is. */
+export const createSchema = Effect.fn("Hub.createSchema")(function*() {
+  const postgres = yield* Postgres
+  yield* postgres.transaction((sql) => sql.query("Creating the sample hub's tables", schema))
+})
+
+export interface Seeded {
+  /** False if the hub had companies already; then nothing was written. */
+  readonly wasEmpty: boolean
+  readonly rows: number
+}
+
+/** Fills an empty hub, all of it or (interrupted) nothing. The same options give the same rows, but for their ages. */
+export const seed = Effect.fn("Hub.seed")(function*(options: {
+  /** How many companies; everything else is in proportion. Default 2,000. */
+  readonly companies?: number
+  readonly seed?: number
+  readonly badInput?: boolean
+  readonly nowMillis?: number
+}) {
+  const postgres = yield* Postgres
+  const sample: Sample = {
+    companies: options.companies ?? 2_000,
+    seed: options.seed ?? 1,
+    badInput: options.badInput ?? false,
+    nowMillis: options.nowMillis ?? Date.now()
+  }
+  return yield* postgres.transaction((sql) =>
+    Effect.gen(function*() {
+      // Two that start at once: the second waits here, and finds the rows.
+      yield* sql.query("Seeding the sample hub", "lock table cl.company_identity in share row exclusive mode")
+      const [first] = yield* sql.query("Seeding the sample hub", "select from cl.company_identity limit 1")
+      if (first !== undefined) return { wasEmpty: false, rows: 0 } satisfies Seeded
+      let rows = 0
+      for (const { table, rows: made } of tablesOf(sample)) rows += yield* insertAll(sql, table, made)
+      return { wasEmpty: true, rows } satisfies Seeded
+    })
+  )
+})
+
+/** Tables and rows of a hub that is ready to be captured. */
+export const prepare = (options: Parameters<typeof seed>[0]) => Effect.andThen(createSchema(), seed(options))
+
+/**
+ * Inserts rows with the same columns, and answers how many. They travel as one JSON parameter a statement, which
+ * Postgres reads by the table's own column types.
+ */
+export const insertAll = Effect.fnUntraced(function*(sql: Sql, table: TableName.TableName, rows: Iterable<Row>) {
+  let written = 0
+  for (const some of inChunks(rows, rowsPerStatement)) {
+    const columns = Object.keys(some[0]!).map(quoteIdentifier).join(", ")
+    const name = TableName.toSql(table)
+    yield* sql.query(
+      `Inserting into ${TableName.format(table)}`,
+      `insert into ${name} (${columns}) select ${columns} from jsonb_populate_recordset(null::${name}, $1::jsonb)`,
+      [JSON.stringify(some)]
+    )
+    written += some.length
+  }
+  return written
+})
+
+function* inChunks<A>(items: Iterable<A>, size: number): Iterable<ReadonlyArray<A>> {
+  let chunk: Array<A> = []
+  for (const item of items) {
+    chunk.push(item)
+    if (chunk.length === size) {
+      yield chunk
+      chunk = []
+    }
+  }
+  if (chunk.length > 0) yield chunk
+}
