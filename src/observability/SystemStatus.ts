@@ -1,0 +1,94 @@
+/**
+ * What `/status` says, and the page shows: the whole system as Postgres and Kafka have it, whichever process answers.
+ * JSON as it stands; LSNs in Postgres' spelling, bytes and records as numbers (exact up to 2^53).
+ */
+export interface SystemStatus {
+  /** Everything committed before the request came has been published and applied. */
+  readonly caughtUp: boolean
+  /** Caught up, and no pipeline has written anything since: what pipelines wrote has gone through the topics, too. */
+  readonly settled: boolean
+  readonly capture: CaptureStatus
+  readonly snapshot: SnapshotStatus
+  readonly pipelines: ReadonlyArray<PipelineStatus>
+  /** Rows that a pipeline could not write yet, because somebody else holds them. */
+  readonly pending: number
+  readonly topics: { readonly prefix: string; readonly tables: number }
+  /** The instant of the answer, ISO 8601. */
+  readonly at: string
+}
+
+/** How capture is doing, told from the slot and `cdc.capture`: see {@link captureStates}. */
+export type CaptureState = keyof typeof captureStates
+
+export const captureStates = {
+  notSetUp: "cdc setup has not been run",
+  waiting: "set up; the first capture has not begun",
+  snapshotting: "reading the existing rows",
+  streaming: "a process reads the slot",
+  stopped: "no process reads the slot; WAL is kept until one does",
+  slotMissing: "the slot is gone: cdc setup --resnapshot",
+  slotLost: "Postgres has removed WAL that the slot needed: cdc setup --resnapshot"
+} as const
+
+export interface CaptureStatus {
+  readonly state: CaptureState
+  readonly slot: string
+  /** null: no slot. */
+  readonly confirmedLsn: string | null
+  readonly currentLsn: string
+  /** Not yet confirmed as published. */
+  readonly lagBytes: number
+  /** What the slot keeps on the source's disk. */
+  readonly retainedWalBytes: number
+  /** Age of the last published transaction while something waits, else 0; null: nothing was ever published. */
+  readonly lagSeconds: number | null
+}
+
+export interface SnapshotStatus {
+  readonly state: "pending" | "reading" | "done"
+  readonly tablesDone: number
+  readonly tables: ReadonlyArray<SnapshotTableStatus>
+}
+
+export interface SnapshotTableStatus {
+  readonly table: string
+  readonly state: "waiting" | "reading" | "done"
+  readonly rows: number
+  /** From Postgres' statistics; null: not known. */
+  readonly estimatedRows: number | null
+}
+
+/** How a pipeline is doing, told from its rows in the state schema and its consumer group: see {@link pipelineStates}. */
+export type PipelineState = keyof typeof pipelineStates
+
+export const pipelineStates = {
+  notStarted: "never started",
+  running: "its consumer group has members, and it keeps up",
+  lagging: "its consumer group has members, and it is more than 10 s behind",
+  stopped: "its consumer group has no member"
+} as const
+
+export interface PipelineStatus {
+  readonly name: string
+  readonly state: PipelineState
+  /** Records in its topics that it has not applied. */
+  readonly lagRecords: number
+  /** Age of the last applied change while records wait, else 0; null: nothing was ever applied. */
+  readonly lagSeconds: number | null
+  readonly deadLetters: number
+  /** Changes applied, and aggregate rows written, since it was first started. */
+  readonly applied: number
+  readonly writes: number
+  readonly pending: number
+}
+
+/** What the metrics say of the slot. */
+export interface SlotReading {
+  readonly name: string
+  readonly connected: boolean
+  /** `pg_replication_slots.wal_status`, or missing. */
+  readonly walStatus: string
+  readonly lagBytes: number
+  readonly retainedWalBytes: number
+  readonly lagSeconds: number
+}

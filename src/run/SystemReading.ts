@@ -1,0 +1,183 @@
+import { Effect } from "effect"
+import type { AppConfig } from "../Config.ts"
+import type { Kafka } from "../connections/Kafka.ts"
+import { KafkaError } from "../connections/KafkaError.ts"
+import type { Sql } from "../connections/Postgres.ts"
+import type { PostgresError } from "../connections/PostgresError.ts"
+import * as Lsn from "../domain/Lsn.ts"
+import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
+import * as TopicName from "../domain/TopicName.ts"
+
+/** What Postgres and Kafka say of the system at about one instant; `SystemStatus.ts` makes sense of it. */
+export interface SystemReading {
+  /** The database's clock, µs since 1970. */
+  readonly now: bigint
+  readonly wal: WalReading
+  readonly capture: CaptureRow | undefined
+  readonly snapshotTables: ReadonlyArray<SnapshotTableRow>
+  readonly pipelines: ReadonlyArray<PipelineRow>
+  readonly offsets: ReadonlyArray<OffsetRow>
+  readonly pending: ReadonlyMap<string, number>
+  readonly ends: EndOffsets
+  /** Members of each pipeline's consumer group. */
+  readonly members: ReadonlyMap<string, number>
+}
+
+export interface WalReading {
+  readonly now: bigint
+  readonly current: Lsn.Lsn
+  readonly slot: SlotRow | undefined
+}
+
+export interface SlotRow {
+  readonly active: boolean
+  readonly walStatus: string
+  readonly confirmed: Lsn.Lsn
+  /** undefined: the slot is lost and keeps nothing. */
+  readonly restart: Lsn.Lsn | undefined
+}
+
+export interface CaptureRow {
+  readonly snapshot: "pending" | "reading" | "done"
+  /** µs since 1970; null: nothing published yet. */
+  readonly lastCommitAt: bigint | null
+}
+
+export interface SnapshotTableRow {
+  readonly table_name: string
+  readonly state: "waiting" | "reading" | "done"
+  readonly rows: bigint
+  readonly estimated_rows: bigint | null
+}
+
+export interface PipelineRow {
+  readonly name: string
+  readonly writes: bigint
+  readonly applied: bigint
+  readonly dead_letters: bigint
+  /** µs since 1970; null: nothing applied yet. */
+  readonly last_commit_at: bigint | null
+}
+
+export interface OffsetRow {
+  readonly pipeline: string
+  readonly topic: string
+  readonly partition: number
+  readonly next_offset: bigint
+}
+
+/** By `topic/partition`: the first offset that is still there, and the one that the next record will have. */
+export type EndOffsets = ReadonlyMap<string, { readonly low: bigint; readonly high: bigint }>
+
+export const partitionId = ({ partition, topic }: { readonly topic: string; readonly partition: number }): string =>
+  `${topic}/${partition}`
+
+/** The questions to Postgres, for one slot and state schema. What `setup` has not made yet reads as empty. */
+export const questions = (sql: Sql, stateSchema: string, slot: string) => {
+  const table = (name: string) => `${quoteIdentifier(stateSchema)}.${quoteIdentifier(name)}`
+  const micros = (instant: string) => `(extract(epoch from ${instant}) * 1000000)::bigint`
+  const rowsOf = <Row extends object>(doing: string, statement: string, parameters: ReadonlyArray<unknown> = []) =>
+    sql.query<Row>(doing, statement, parameters).pipe(
+      Effect.catchIf((error) => error.code === undefinedTable, () => Effect.succeed<ReadonlyArray<Row>>([]))
+    )
+
+  return {
+    wal: Effect.map(
+      sql.query<StoredWal>(
+        "Reading the replication slot",
+        `select ${micros("clock_timestamp()")} as now, pg_current_wal_insert_lsn()::text as current, slot_name is not null as there,
+           active, wal_status, confirmed_flush_lsn::text as confirmed, restart_lsn::text as restart
+         from (select) as always left join pg_replication_slots on slot_name = $1`,
+        [slot]
+      ),
+      ([row]) => walOf(row!)
+    ),
+
+    capture: Effect.map(
+      rowsOf<CaptureRow>(
+        "Reading capture's state",
+        `select snapshot, ${micros("last_commit_at")} as "lastCommitAt" from ${table("capture")} where slot = $1`,
+        [slot]
+      ),
+      ([row]) => row
+    ),
+
+    snapshotTables: rowsOf<SnapshotTableRow>(
+      "Reading the snapshot's progress",
+      `select table_name, state, rows, estimated_rows from ${table("snapshot_tables")} where slot = $1 order by table_name`,
+      [slot]
+    ),
+
+    pipelines: rowsOf<PipelineRow>(
+      "Reading the pipelines' progress",
+      `select name, writes, applied, dead_letters, ${micros("last_commit_at")} as last_commit_at from ${table("pipelines")}`
+    ),
+
+    offsets: (pipelines: ReadonlyArray<string>) =>
+      rowsOf<OffsetRow>(
+        "Reading the pipelines' offsets",
+        `select pipeline, topic, partition, next_offset from ${table("offsets")} where pipeline = any($1)`,
+        [pipelines]
+      ),
+
+    pending: (pipelines: ReadonlyArray<string>) =>
+      Effect.map(
+        rowsOf<{ pipeline: string; keys: bigint }>(
+          "Counting the keys to be tried again",
+          `select pipeline, count(*) as keys from ${table("pending")} where pipeline = any($1) group by pipeline`,
+          [pipelines]
+        ),
+        (rows): ReadonlyMap<string, number> => new Map(rows.map((row) => [row.pipeline, Number(row.keys)]))
+      )
+  }
+}
+
+/** The questions to Kafka. Topics are asked about side by side. */
+export const kafkaQuestions = (kafka: Kafka["Service"], settings: AppConfig["Service"]) => ({
+  ends: (offsets: ReadonlyArray<OffsetRow>): Effect.Effect<EndOffsets, KafkaError> => {
+    const topics = [...new Set(offsets.map((row) => row.topic))]
+    return Effect.map(
+      kafka.admin("Reading the topics' end offsets", (admin) =>
+        Promise.all(topics.map(async (topic) => ({ topic, partitions: await admin.fetchTopicOffsets(topic) })))),
+      (ends) =>
+        new Map(ends.flatMap(({ partitions, topic }) =>
+          partitions.map(({ high, low, partition }) =>
+            [partitionId({ topic, partition }), { low: BigInt(low), high: BigInt(high) }] as const)
+        ))
+    )
+  },
+
+  members: (pipelines: ReadonlyArray<string>): Effect.Effect<ReadonlyMap<string, number>, KafkaError> => {
+    const byGroup = new Map(pipelines.map((name) => [TopicName.groupOfPipeline(settings.kafka.topicPrefix, name), name]))
+    return Effect.map(
+      kafka.admin("Asking who runs the pipelines", (admin) => admin.describeGroups([...byGroup.keys()])),
+      ({ groups }) => new Map(groups.map((group) => [byGroup.get(group.groupId) ?? group.groupId, group.members.length]))
+    )
+  }
+})
+
+export type ReadFailure = PostgresError | KafkaError
+
+/** SQLSTATE of a missing table, also when its schema is missing. Source: Postgres manual, appendix A. */
+const undefinedTable = "42P01"
+
+interface StoredWal {
+  readonly now: bigint
+  readonly current: string
+  readonly there: boolean
+  readonly active: boolean
+  readonly wal_status: string | null
+  readonly confirmed: string | null
+  readonly restart: string | null
+}
+
+const walOf = (row: StoredWal): WalReading => ({
+  now: row.now,
+  current: Lsn.parse(row.current),
+  slot: !row.there ? undefined : {
+    active: row.active,
+    walStatus: row.wal_status ?? "lost",
+    confirmed: row.confirmed === null ? Lsn.zero : Lsn.parse(row.confirmed),
+    restart: row.restart === null ? undefined : Lsn.parse(row.restart)
+  }
+})

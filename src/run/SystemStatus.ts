@@ -1,0 +1,131 @@
+import type { AppConfig } from "../Config.ts"
+import * as Lsn from "../domain/Lsn.ts"
+import type {
+  CaptureState,
+  CaptureStatus,
+  PipelineState,
+  PipelineStatus,
+  SnapshotStatus,
+  SystemStatus
+} from "../observability/SystemStatus.ts"
+import { type EndOffsets, type OffsetRow, partitionId, type SystemReading } from "./SystemReading.ts"
+
+/** Behind by more than this is lagging; a batch, or a restart's rebalance, is not. */
+const laggingAfterSeconds = 10
+
+/** What the last wait found out, and when each part was last seen with nothing to do (µs since 1970, by its name). */
+export interface Known {
+  readonly caughtUp: boolean
+  readonly settled: boolean
+  /** Everything committed before the request came is in the topics. */
+  readonly published: boolean
+  readonly idleAt: ReadonlyMap<string, bigint>
+}
+
+/** A reading as a person or a program wants it. Pure. */
+export const assemble = (reading: SystemReading, known: Known, settings: AppConfig["Service"]): SystemStatus => {
+  const pipelines = settings.pipelines.enabled.map((name) => pipelineStatus(name, reading, known))
+  return {
+    caughtUp: known.caughtUp,
+    settled: known.settled,
+    capture: captureStatus(reading, known, settings.source.slot),
+    snapshot: snapshotStatus(reading),
+    pipelines,
+    pending: pipelines.reduce((sum, pipeline) => sum + pipeline.pending, 0),
+    topics: { prefix: settings.kafka.topicPrefix, tables: settings.source.tables.length },
+    at: new Date(Number(reading.now / 1_000n)).toISOString()
+  }
+}
+
+const captureStatus = (reading: SystemReading, known: Known, slotName: string): CaptureStatus => {
+  const { current, slot } = reading.wal
+  const lagBytes = slot === undefined ? 0 : bytes(current - slot.confirmed)
+  const idle = known.published || (slot !== undefined && lagBytes === 0)
+  return {
+    state: captureState(reading),
+    slot: slotName,
+    confirmedLsn: slot === undefined ? null : Lsn.format(slot.confirmed),
+    currentLsn: Lsn.format(current),
+    lagBytes,
+    retainedWalBytes: slot?.restart === undefined ? 0 : bytes(current - slot.restart),
+    lagSeconds: lagSeconds(reading.now, reading.capture?.lastCommitAt ?? null, idle, known.idleAt.get(captureName))
+  }
+}
+
+/** Key of capture in {@link Known.idleAt}; no pipeline can have it, as names hold no space. */
+const captureName = "the capture"
+
+const captureState = ({ capture, wal: { slot } }: SystemReading): CaptureState => {
+  if (capture === undefined) return "notSetUp"
+  if (slot === undefined) return "slotMissing"
+  if (slot.walStatus === "lost") return "slotLost"
+  if (capture.snapshot === "reading") return "snapshotting"
+  if (slot.active) return "streaming"
+  return capture.snapshot === "pending" ? "waiting" : "stopped"
+}
+
+const snapshotStatus = ({ capture, snapshotTables }: SystemReading): SnapshotStatus => ({
+  state: capture?.snapshot ?? "pending",
+  tablesDone: snapshotTables.filter((table) => table.state === "done").length,
+  tables: snapshotTables.map((table) => ({
+    table: table.table_name,
+    state: table.state,
+    rows: Number(table.rows),
+    estimatedRows: table.estimated_rows === null ? null : Number(table.estimated_rows)
+  }))
+})
+
+const pipelineStatus = (name: string, reading: SystemReading, known: Known): PipelineStatus => {
+  const row = reading.pipelines.find((pipeline) => pipeline.name === name)
+  const pending = reading.pending.get(name) ?? 0
+  const lagRecords = recordsBehind(reading.offsets.filter((offset) => offset.pipeline === name), reading.ends)
+  const idle = lagRecords === 0 && pending === 0
+  const seconds = row === undefined ? null : lagSeconds(reading.now, row.last_commit_at, idle, known.idleAt.get(name))
+  return {
+    name,
+    state: pipelineState(row !== undefined, reading.members.get(name) ?? 0, seconds),
+    lagRecords,
+    lagSeconds: seconds,
+    deadLetters: Number(row?.dead_letters ?? 0n),
+    applied: Number(row?.applied ?? 0n),
+    writes: Number(row?.writes ?? 0n),
+    pending
+  }
+}
+
+const pipelineState = (started: boolean, members: number, seconds: number | null): PipelineState => {
+  if (!started) return "notStarted"
+  if (members === 0) return "stopped"
+  return seconds !== null && seconds > laggingAfterSeconds ? "lagging" : "running"
+}
+
+/** Records that retention or compaction took away before they were read are not waited for. */
+export const recordsBehind = (offsets: ReadonlyArray<OffsetRow>, ends: EndOffsets): number => {
+  let behind = 0n
+  for (const offset of offsets) {
+    const end = ends.get(partitionId(offset))
+    if (end === undefined) continue
+    const next = offset.next_offset > end.low ? offset.next_offset : end.low
+    if (end.high > next) behind += end.high - next
+  }
+  return Number(behind)
+}
+
+/**
+ * How old the oldest change that waits can be: younger than the last one that got through, and younger than the last
+ * moment at which nothing waited. Without the second bound, the first change after a quiet night would look a night old.
+ */
+const lagSeconds = (now: bigint, lastCommitAt: bigint | null, idle: boolean, idleAt: bigint | undefined): number | null => {
+  if (idle) return 0
+  if (lastCommitAt === null && idleAt === undefined) return null
+  const since = lastCommitAt === null || (idleAt !== undefined && idleAt > lastCommitAt) ? idleAt! : lastCommitAt
+  return now > since ? Number((now - since) / 1_000n) / 1_000 : 0
+}
+
+/** The parts that had nothing to do in this status. */
+export const idleParts = (status: SystemStatus): ReadonlyArray<string> => [
+  ...(status.capture.lagSeconds === 0 ? [captureName] : []),
+  ...status.pipelines.filter((pipeline) => pipeline.lagSeconds === 0).map((pipeline) => pipeline.name)
+]
+
+const bytes = (difference: bigint): number => difference > 0n ? Number(difference) : 0
