@@ -1,0 +1,328 @@
+import { Effect } from "effect"
+import type { Sql } from "../connections/Postgres.ts"
+import type { PostgresError } from "../connections/PostgresError.ts"
+import { type EntryStore, makeEntryStore, type StoredEntry } from "./EntryStore.ts"
+import type { GroupAccumulator } from "./GroupState.ts"
+import { groupId, type GroupKey, makeGroupStore } from "./GroupStore.ts"
+import { type LinkStore, makeLinkStore, type LinkWrite } from "./LinkStore.ts"
+import type { WantedMirror } from "./MirrorWriter.ts"
+import type { Contribution, EntrySource, Pipeline } from "./Pipeline.ts"
+import { type EntryChange, entryId } from "./SourceReader.ts"
+import type { StateTables } from "./StateTables.ts"
+import type { WantedRow } from "./TargetWriter.ts"
+
+/** What a transaction is to fold into state. */
+export interface Work {
+  readonly entries: ReadonlyMap<string, EntryChange>
+  readonly links: ReadonlyMap<string, LinkWrite>
+  /** Groups to be rendered again though nothing is contributed to them. */
+  readonly groups: ReadonlyArray<GroupKey>
+  /** Entries whose mirror row is to be written again. */
+  readonly mirrors: ReadonlyArray<{ readonly source: number; readonly key: string }>
+}
+
+/** The rows that follow from it. */
+export interface Folded {
+  /** By the name of their group. */
+  readonly rows: ReadonlyMap<string, ReadonlyArray<WantedRow>>
+  /** Groups whose row is ours from now on. */
+  readonly newlyManaged: ReadonlyArray<GroupKey>
+  readonly mirrors: ReadonlyArray<WantedMirror>
+}
+
+/** An entry before and after: what it contributed is taken back, what it contributes now is added. */
+interface Replacement {
+  readonly before: StoredEntry | undefined
+  readonly beforeLink: string | null
+  readonly after: Omit<StoredEntry, "phase" | "due"> | null
+  readonly afterLink: string | null
+}
+
+/**
+ * Folds work into state, in the caller's transaction: reads entries, locks links and then groups in sorted order, takes back
+ * what entries contributed and adds what they contribute now, writes state. The caller holds the offsets of the partitions
+ * that the changed entries come from, so nobody else changes those entries; everything else is under the locks taken here.
+ */
+export const makeFolding = (pipeline: Pipeline, tables: StateTables, evaluatedAt: EvaluatedAt) => {
+  const entryStore = makeEntryStore(tables)
+  const linkStore = makeLinkStore(tables)
+  const groupStore = makeGroupStore(tables)
+  const isPhased = pipeline.sources.some((source) => source.kind === "entries" && source.phases !== undefined)
+
+  const fold = Effect.fnUntraced(function*(sql: Sql, work: Work, clock: bigint): Effect.fn.Return<Folded, PostgresError> {
+    const before = yield* readBefore(entryStore, sql, work)
+    const links = yield* lockLinks(linkStore, sql, work, before)
+    const dependents = yield* readDependents(entryStore, sql, work, links)
+    const replacements = replace(work, before, dependents, links)
+
+    const keys = lockOrder(pipeline, replacements, work.groups)
+    const groups = yield* groupStore.lock(sql, keys)
+    const isNew = new Set([...groups.values()].filter((group) => group.evaluatedAt === 0n))
+    const now = yield* instants(sql, evaluatedAt, groups, clock)
+    // An entry's phase may have moved on under its group's lock, which is ours only now.
+    const current = isPhased ? index(yield* entryStore.byKey(sql, [...before.values()])) : before
+    const due = isPhased ? yield* readDue(entryStore, sql, work, groups, now) : []
+
+    const written = [
+      ...foldReplacements(pipeline, replacements, current, groups, now),
+      ...foldDue(pipeline, due, groups, now)
+    ]
+    yield* entryStore.write(sql, written)
+    yield* entryStore.remove(sql, replacements.flatMap(({ after, before }) => after === null && before !== undefined ? [before] : []))
+    yield* linkStore.write(sql, [...work.links.values()])
+    if (isPhased) yield* setWakeTimes(entryStore, sql, written, groups, now)
+
+    const isUnused = (group: GroupAccumulator) => isNew.has(group) && !group.isChanged && group.isEmpty
+    const unused = [...groups.values()].filter(isUnused)
+    const used = [...groups.values()].filter((group) => !isUnused(group))
+    yield* groupStore.writeBags(sql, used)
+    const rendered = render(pipeline, used, now)
+    yield* groupStore.write(sql, used)
+    yield* groupStore.removeUnused(sql, unused)
+    return { ...rendered, mirrors: mirrorsOf(pipeline, work, replacements, before, links) }
+  })
+
+  return { fold, entryStore, linkStore }
+}
+
+/** The instants (µs) that the rows of these groups already stand for, by `groupId`: time never goes back for a row. */
+export type EvaluatedAt = (sql: Sql, groups: Iterable<GroupKey>) => Effect.Effect<ReadonlyMap<string, bigint>, PostgresError>
+
+const index = (entries: Iterable<StoredEntry>): Map<string, StoredEntry> => {
+  const byId = new Map<string, StoredEntry>()
+  for (const entry of entries) byId.set(entryId(entry), entry)
+  return byId
+}
+
+const readBefore = (store: EntryStore, sql: Sql, work: Work) =>
+  Effect.map(store.byKey(sql, [...work.entries.values(), ...work.mirrors]), index)
+
+const lockLinks = Effect.fnUntraced(function*(store: LinkStore, sql: Sql, work: Work, before: ReadonlyMap<string, StoredEntry>) {
+  const keys = new Set(work.links.keys())
+  for (const entry of before.values()) if (entry.link !== null) keys.add(entry.link)
+  for (const { entry } of work.entries.values()) if (entry?.link !== undefined) keys.add(entry.link)
+  const stored = yield* store.lock(sql, [...keys].sort())
+  return {
+    before: (link: string | null) => (link === null ? null : stored.get(link) ?? null),
+    after: (link: string | null) => {
+      if (link === null) return null
+      const written = work.links.get(link)
+      return written === undefined ? stored.get(link) ?? null : written.value
+    }
+  }
+})
+
+type Links = Effect.Success<ReturnType<typeof lockLinks>>
+
+/** The entries, outside of the batch, that hang on a link whose value changes. */
+const readDependents = Effect.fnUntraced(function*(store: EntryStore, sql: Sql, work: Work, links: Links) {
+  const moved = [...work.links.keys()].filter((link) => links.before(link) !== links.after(link))
+  const dependents = yield* store.byLink(sql, moved)
+  return dependents.filter((entry) => !work.entries.has(entryId(entry)))
+})
+
+const replace = (
+  work: Work,
+  before: ReadonlyMap<string, StoredEntry>,
+  dependents: ReadonlyArray<StoredEntry>,
+  links: Links
+): ReadonlyArray<Replacement> => {
+  const replacements: Array<Replacement> = []
+  for (const [id, change] of work.entries) {
+    const stored = before.get(id)
+    if (stored === undefined && change.entry === null) continue
+    const link = change.entry?.link ?? null
+    replacements.push({
+      before: stored,
+      beforeLink: links.before(stored?.link ?? null),
+      after: change.entry === null ? null : { ...change, value: change.entry.value, link },
+      afterLink: links.after(link)
+    })
+  }
+  for (const entry of dependents) {
+    replacements.push({ before: entry, beforeLink: links.before(entry.link), after: entry, afterLink: links.after(entry.link) })
+  }
+  return replacements
+}
+
+/** The groups that the work reads or writes, each once, in the one order in which every transaction locks them. */
+const lockOrder = (pipeline: Pipeline, replacements: ReadonlyArray<Replacement>, others: ReadonlyArray<GroupKey>): ReadonlyArray<GroupKey> => {
+  const keys = new Map(others.map((key) => [groupId(key.group, key.key), key]))
+  const note = (contributions: ReadonlyArray<Contribution>) => {
+    for (const { group, key } of contributions) keys.set(groupId(group, key), { group, key })
+  }
+  for (const { after, afterLink, before, beforeLink } of replacements) {
+    if (before !== undefined) note(contributionsOf(pipeline, before, beforeLink, before.phase))
+    if (after !== null) note(contributionsOf(pipeline, after, afterLink, 0))
+  }
+  return [...keys].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, key]) => key)
+}
+
+const contributionsOf = (
+  pipeline: Pipeline,
+  entry: { readonly source: number; readonly value: unknown },
+  link: string | null,
+  phase: number
+): ReadonlyArray<Contribution> => (pipeline.sources[entry.source] as EntrySource).contribute(entry.value as never, link, phase)
+
+const instants = Effect.fnUntraced(function*(
+  sql: Sql,
+  evaluatedAt: EvaluatedAt,
+  groups: ReadonlyMap<string, GroupAccumulator>,
+  clock: bigint
+) {
+  const floors = yield* evaluatedAt(sql, groups.values())
+  const now = new Map<GroupAccumulator, bigint>()
+  for (const [id, group] of groups) {
+    now.set(group, [clock, group.evaluatedAt, floors.get(id) ?? 0n].reduce((a, b) => (a > b ? a : b)))
+  }
+  return now
+})
+
+/** Entries, outside of the batch, of these groups whose phase has ended by the group's instant. */
+const readDue = Effect.fnUntraced(function*(
+  store: EntryStore,
+  sql: Sql,
+  work: Work,
+  groups: ReadonlyMap<string, GroupAccumulator>,
+  now: ReadonlyMap<GroupAccumulator, bigint>
+) {
+  const waking = [...groups.values()].filter((group) => group.wakeAt !== null && group.wakeAt <= now.get(group)!)
+  const due = yield* store.due(sql, waking.map((group) => ({ key: group.key, now: now.get(group)! })))
+  return due.filter((entry) => !work.entries.has(entryId(entry)))
+})
+
+const foldReplacements = (
+  pipeline: Pipeline,
+  replacements: ReadonlyArray<Replacement>,
+  current: ReadonlyMap<string, StoredEntry>,
+  groups: ReadonlyMap<string, GroupAccumulator>,
+  now: ReadonlyMap<GroupAccumulator, bigint>
+): ReadonlyArray<StoredEntry> => {
+  const written: Array<StoredEntry> = []
+  for (const { after, afterLink, before, beforeLink } of replacements) {
+    const stored = before === undefined ? undefined : current.get(entryId(before)) ?? before
+    const phase = after === null ? 0 : phaseOf(pipeline, after, afterLink, groups, now)
+    const isSame = stored !== undefined && after !== null && stored.phase === phase && beforeLink === afterLink
+      && JSON.stringify(stored.value) === JSON.stringify(after.value)
+    if (!isSame) {
+      if (stored !== undefined) takeBack(groups, contributionsOf(pipeline, stored, beforeLink, stored.phase))
+      if (after !== null) add(groups, contributionsOf(pipeline, after, afterLink, phase))
+    }
+    // A dependent stays as it is stored; it belongs to whoever holds its partition.
+    if (after !== null && after !== before) written.push({ ...after, phase, due: dueOf(pipeline, after, afterLink, phase) })
+  }
+  return written
+}
+
+const foldDue = (
+  pipeline: Pipeline,
+  due: ReadonlyArray<StoredEntry>,
+  groups: ReadonlyMap<string, GroupAccumulator>,
+  now: ReadonlyMap<GroupAccumulator, bigint>
+): ReadonlyArray<StoredEntry> =>
+  due.map((entry) => {
+    const phase = phaseOf(pipeline, entry, null, groups, now)
+    takeBack(groups, contributionsOf(pipeline, entry, null, entry.phase))
+    add(groups, contributionsOf(pipeline, entry, null, phase))
+    return { ...entry, phase, due: dueOf(pipeline, entry, null, phase) }
+  })
+
+const add = (groups: ReadonlyMap<string, GroupAccumulator>, contributions: ReadonlyArray<Contribution>): void => {
+  for (const contribution of contributions) groups.get(groupId(contribution.group, contribution.key))!.add(contribution)
+}
+
+const takeBack = (groups: ReadonlyMap<string, GroupAccumulator>, contributions: ReadonlyArray<Contribution>): void => {
+  for (const contribution of contributions) groups.get(groupId(contribution.group, contribution.key))!.takeBack(contribution)
+}
+
+type Valued = { readonly source: number; readonly value: unknown }
+
+const phasesOf = (pipeline: Pipeline, entry: Valued): ReadonlyArray<bigint> =>
+  (pipeline.sources[entry.source] as EntrySource).phases?.(entry.value as never) ?? []
+
+/** How many of its phases have ended at its group's instant. */
+const phaseOf = (
+  pipeline: Pipeline,
+  entry: Valued,
+  link: string | null,
+  groups: ReadonlyMap<string, GroupAccumulator>,
+  now: ReadonlyMap<GroupAccumulator, bigint>
+): number => {
+  const ends = phasesOf(pipeline, entry)
+  const [first] = ends.length === 0 ? [] : contributionsOf(pipeline, entry, link, 0)
+  if (first === undefined) return 0
+  const instant = now.get(groups.get(groupId(first.group, first.key))!)!
+  return ends.filter((end) => end <= instant).length
+}
+
+/** Postgres' greatest bigint: a phase that ends later never ends. */
+const never = 2n ** 63n - 1n
+
+const dueOf = (pipeline: Pipeline, entry: Valued, link: string | null, phase: number): StoredEntry["due"] => {
+  const at = phasesOf(pipeline, entry)[phase]
+  return at === undefined || at > never ? null : { at, groupKey: contributionsOf(pipeline, entry, link, 0)[0]!.key }
+}
+
+/** A group wakes when the first of its entries changes phase; too early costs one look, too late would be wrong. */
+const setWakeTimes = Effect.fnUntraced(function*(
+  store: EntryStore,
+  sql: Sql,
+  written: ReadonlyArray<StoredEntry>,
+  groups: ReadonlyMap<string, GroupAccumulator>,
+  now: ReadonlyMap<GroupAccumulator, bigint>
+) {
+  const byKey = new Map([...groups.values()].map((group) => [group.key, group]))
+  for (const { due } of written) {
+    const group = due === null ? undefined : byKey.get(due.groupKey)
+    if (group !== undefined && (group.wakeAt === null || due!.at < group.wakeAt)) group.wakeAt = due!.at
+  }
+  const woken = [...groups.values()].filter((group) => group.wakeAt !== null && group.wakeAt <= now.get(group)!)
+  for (const { due_at, key } of yield* store.firstDue(sql, woken.map((group) => group.key))) byKey.get(key)!.wakeAt = due_at
+})
+
+/** Renders the rows that are backed or managed, each for its group's instant, and marks the groups accordingly. */
+const render = (pipeline: Pipeline, groups: ReadonlyArray<GroupAccumulator>, now: ReadonlyMap<GroupAccumulator, bigint>) => {
+  const rows = new Map<string, Array<WantedRow>>(Object.keys(pipeline.groups).map((name) => [name, []]))
+  const newlyManaged: Array<GroupKey> = []
+  for (const group of groups) {
+    group.evaluatedAt = now.get(group)!
+    const { backed, columns } = pipeline.groups[group.group]!.render(group, group.evaluatedAt)
+    if (backed && !group.isManaged) {
+      group.isManaged = true
+      newlyManaged.push({ group: group.group, key: group.key })
+    }
+    if (group.isManaged) rows.get(group.group)!.push({ key: group.key, columns, required: backed, now: group.evaluatedAt })
+  }
+  return { rows, newlyManaged }
+}
+
+const mirrorsOf = (
+  pipeline: Pipeline,
+  work: Work,
+  replacements: ReadonlyArray<Replacement>,
+  before: ReadonlyMap<string, StoredEntry>,
+  links: Links
+): ReadonlyArray<WantedMirror> => {
+  if (pipeline.mirror === undefined) return []
+  const wanted = new Map<string, WantedMirror>()
+  const want = (entry: { readonly source: number; readonly key: string; readonly value: unknown }, link: string | null, mayBeThere: boolean) => {
+    const source = pipeline.sources[entry.source] as EntrySource
+    if (source.mirror === undefined) return
+    wanted.set(entryId(entry), { source: entry.source, key: entry.key, columns: source.mirror(entry.value as never, link), mayBeThere })
+  }
+  const unwant = ({ key, source }: { readonly source: number; readonly key: string }) => {
+    if ((pipeline.sources[source] as EntrySource).mirror === undefined) return
+    wanted.set(entryId({ source, key }), { source, key, columns: null, mayBeThere: false })
+  }
+  for (const mirror of work.mirrors) {
+    const entry = before.get(entryId(mirror))
+    if (entry === undefined) unwant(mirror)
+    else want(entry, links.after(entry.link), false)
+  }
+  for (const { after, afterLink, before } of replacements) {
+    if (after === null) unwant(before!)
+    else want(after, afterLink, work.entries.get(entryId(after))?.isRead === true)
+  }
+  return [...wanted.values()]
+}

@@ -1,0 +1,96 @@
+import type { Contribution, GroupState } from "./Pipeline.ts"
+
+/** What is stored of a group, as JSON: sums as decimal text (they are bigints), bags as [distinct members, greatest member]. */
+interface Stored {
+  readonly s: Record<string, string>
+  readonly b: Record<string, [distinct: number, max: string | null]>
+}
+
+/**
+ * One group while a batch is folded into it: its sums and bags, and how the batch changes the members of its bags.
+ * Pure: `BagStore` applies `bagDeltas` and reports back with `settleBag`.
+ */
+export class GroupAccumulator implements GroupState {
+  readonly group: string
+  readonly key: string
+  /** Latest instant (µs) that its row was rendered for. */
+  evaluatedAt: bigint
+  /** When the first of its entries changes phase (µs); null: none will. May be too early, never too late. */
+  wakeAt: bigint | null
+  /** bag → member → how many more times it is there now. */
+  readonly bagDeltas = new Map<string, Map<string, number>>()
+  /** Its row was backed once: it is ours for good. */
+  isManaged: boolean
+  /** Something was contributed or taken back. */
+  isChanged = false
+  readonly #sums: Map<string, bigint>
+  readonly #bags: Map<string, { distinct: number; max: string | null }>
+
+  constructor(group: string, key: string, state: string, evaluatedAt: bigint, wakeAt: bigint | null, isManaged: boolean) {
+    const stored = JSON.parse(state) as Stored
+    this.group = group
+    this.key = key
+    this.evaluatedAt = evaluatedAt
+    this.wakeAt = wakeAt
+    this.isManaged = isManaged
+    this.#sums = new Map(Object.entries(stored.s).map(([name, sum]) => [name, BigInt(sum)]))
+    this.#bags = new Map(Object.entries(stored.b).map(([name, [distinct, max]]) => [name, { distinct, max }]))
+  }
+
+  sum(name: string): bigint {
+    return this.#sums.get(name) ?? 0n
+  }
+
+  get sums(): Iterable<string> {
+    return this.#sums.keys()
+  }
+
+  bag(name: string): { readonly distinct: number; readonly max: string | null } {
+    return this.#bags.get(name) ?? emptyBag
+  }
+
+  /** Nothing contributes to it. */
+  get isEmpty(): boolean {
+    return this.#sums.size === 0 && this.#bags.size === 0
+  }
+
+  add(contribution: Contribution): void {
+    this.#change(contribution, 1n, 1)
+  }
+
+  takeBack(contribution: Contribution): void {
+    this.#change(contribution, -1n, -1)
+  }
+
+  #change(contribution: Contribution, sign: bigint, step: number): void {
+    this.isChanged = true
+    for (const [name, value] of Object.entries(contribution.sums ?? {})) {
+      const sum = (this.#sums.get(name) ?? 0n) + sign * value
+      if (sum === 0n) this.#sums.delete(name)
+      else this.#sums.set(name, sum)
+    }
+    for (const [bag, member] of Object.entries(contribution.bags ?? {})) {
+      const deltas = this.bagDeltas.get(bag) ?? new Map<string, number>()
+      this.bagDeltas.set(bag, deltas)
+      const delta = (deltas.get(member) ?? 0) + step
+      if (delta === 0) deltas.delete(member)
+      else deltas.set(member, delta)
+    }
+  }
+
+  /** What the stored bag says after the batch: its distinct members and its greatest. */
+  settleBag(bag: string, distinct: number, max: string | null): void {
+    if (distinct === 0) this.#bags.delete(bag)
+    else this.#bags.set(bag, { distinct, max })
+  }
+
+  toJson(): string {
+    return JSON.stringify({
+      s: Object.fromEntries([...this.#sums].map(([name, sum]) => [name, String(sum)])),
+      b: Object.fromEntries([...this.#bags].map(([name, { distinct, max }]) => [name, [distinct, max]]))
+    } satisfies Stored)
+  }
+}
+
+export const emptyState = `{"s":{},"b":{}}`
+const emptyBag = { distinct: 0, max: null }

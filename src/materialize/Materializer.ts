@@ -1,0 +1,236 @@
+import { Effect } from "effect"
+import { Postgres, type Sql } from "../connections/Postgres.ts"
+import type { PostgresError } from "../connections/PostgresError.ts"
+import type { BadInput, PartitionBatch, RawRecord, SourceChange } from "../domain/SourceChange.ts"
+import * as TableName from "../domain/TableName.ts"
+import { makeCheckpoint, type PartitionCheckpoint, partitionId, unseen } from "./Checkpoint.ts"
+import { type Folded, makeFolding, type Work } from "./Folding.ts"
+import { groupId, type GroupKey } from "./GroupStore.ts"
+import { makeMirrorWriter, parseMirrorKey } from "./MirrorWriter.ts"
+import { makePendingKeys } from "./PendingKeys.ts"
+import type { Pipeline, TriggerSource } from "./Pipeline.ts"
+import type { PipelineError } from "./PipelineError.ts"
+import { makeSourceReader } from "./SourceReader.ts"
+import { stateTables } from "./StateTables.ts"
+import { makeTargetWriter } from "./TargetWriter.ts"
+
+/** One fetched partition, read from where its checkpoint stood. */
+export type ClaimedBatch = PartitionBatch & { readonly fromOffset: bigint }
+
+/** What a transaction did. */
+export interface Applied {
+  /** Changes that were not seen before. */
+  readonly changes: number
+  /** Aggregate rows inserted, updated or deleted. */
+  readonly written: number
+  /** Rows that somebody held: their keys are pending. */
+  readonly held: number
+  /** Rows that wait for their parent to appear. */
+  readonly orphans: number
+  readonly bad: ReadonlyArray<BadInput>
+  /** The source commit times (µs) of the changes, for latency. */
+  readonly commitMicros: ReadonlyArray<number>
+  readonly checkpoints: ReadonlyArray<PartitionCheckpoint>
+}
+
+export interface MaterializerOptions<E> {
+  readonly pipeline: Pipeline
+  readonly stateSchema: string
+  readonly generation: number
+  /** Which source a topic feeds: its index in the pipeline. */
+  readonly sourceOf: (topic: string) => number
+  /** Sets records aside before the transaction commits, so that none is lost; after a failed commit, again. */
+  readonly setAside: (records: ReadonlyArray<{ readonly record: RawRecord; readonly why: BadInput }>) => Effect.Effect<void, E>
+  /** The database's clock in µs; a parameter so that tests can live through years. */
+  readonly clock?: (sql: Sql) => Effect.Effect<bigint, PostgresError>
+}
+
+/**
+ * Applies batches to a pipeline's state and to the hub's rows. Guarantees: a batch's offsets, state and aggregate rows (or,
+ * where the hub holds a row, its pending key) commit in one Postgres transaction, or none of them does; records that were
+ * applied already, by whomever, are never applied again (`superseded`); a row's value depends only on the source rows, not
+ * on how they were batched or by how many instances.
+ */
+export const makeMaterializer = Effect.fnUntraced(function*<E>(options: MaterializerOptions<E>) {
+  const postgres = yield* Postgres
+  const { clock = databaseClock, pipeline } = options
+  const tables = stateTables(options.stateSchema, pipeline.name, options.generation)
+  const checkpoint = makeCheckpoint(tables, pipeline.name)
+  const readSources = makeSourceReader(pipeline)
+  const writers = new Map(Object.entries(pipeline.groups).map(([name, group]) => [name, makeTargetWriter(group.target)]))
+  const mirror = pipeline.mirror === undefined ? undefined : makeMirrorWriter(pipeline, pipeline.mirror, tables)
+  const pending = makePendingKeys(tables, pipeline.name)
+
+  const evaluatedAt = Effect.fnUntraced(function*(sql: Sql, groups: Iterable<GroupKey>) {
+    const floors = new Map<string, bigint>()
+    for (const [name, keys] of byGroup(groups)) {
+      for (const [key, at] of yield* writers.get(name)!.evaluatedAt(sql, keys)) floors.set(groupId(name, key), at)
+    }
+    return floors
+  })
+  const { entryStore, fold, linkStore } = makeFolding(pipeline, tables, evaluatedAt)
+
+  /** Folds work and writes what follows; the hub's rows last, so that they are held for as short as possible. */
+  const carryOut = Effect.fnUntraced(function*(sql: Sql, work: Work) {
+    const folded = yield* fold(sql, work, yield* clock(sql))
+    yield* remember(sql, folded)
+    yield* sql.query("Limiting the wait for locks", "set local lock_timeout = '100ms'") // below deadlock_timeout: the hub is never the victim
+    const outcome = { written: 0, orphans: 0, held: new Map<string, ReadonlyArray<string>>() }
+    for (const [name, rows] of folded.rows) {
+      const { held, orphans, written } = yield* writers.get(name)!.write(sql, rows)
+      outcome.written += written
+      outcome.orphans += orphans.length
+      outcome.held.set(TableName.format(pipeline.groups[name]!.target.table), held)
+    }
+    if (mirror !== undefined && folded.mirrors.length > 0) {
+      const { held, written } = yield* mirror.write(sql, folded.mirrors)
+      outcome.written += written
+      outcome.held.set(TableName.format(mirror.target.table), held)
+    }
+    return outcome
+  })
+
+  /** A key once managed stays so, whatever becomes of the state. */
+  const remember = (sql: Sql, { newlyManaged }: Folded) =>
+    newlyManaged.length === 0 ? Effect.void : sql.query(
+      "Remembering what is managed",
+      `insert into ${tables.managed} (pipeline, target, key) select $1, * from unnest($2::text[], $3::text[]) on conflict do nothing`,
+      [pipeline.name, newlyManaged.map(({ group }) => TableName.format(pipeline.groups[group]!.target.table)), newlyManaged.map(({ key }) => key)]
+    )
+
+  const record = (sql: Sql, applied: { readonly written: number; readonly changes: number; readonly bad: number; readonly commitMicros: number | null }) =>
+    sql.query(
+      "Recording progress",
+      `update ${tables.pipelines} set writes = writes + $2, applied = applied + $3, dead_letters = dead_letters + $4, last_applied_at = clock_timestamp(),
+         checked_at = clock_timestamp(), last_commit_at = greatest(last_commit_at, timestamptz 'epoch' + $5::bigint * interval '1 microsecond')
+       where name = $1`,
+      [pipeline.name, applied.written, applied.changes, applied.bad, applied.commitMicros]
+    )
+
+  const apply = (batches: ReadonlyArray<ClaimedBatch>): Effect.Effect<Applied, PostgresError | PipelineError | E> =>
+    postgres.transaction(Effect.fnUntraced(function*(sql) {
+      const claimed = yield* checkpoint.claim(sql, batches)
+      const read = batches.map((batch) => unseen(batch, claimed.get(partitionId(batch))!))
+      const changes = batches.flatMap((batch, index) =>
+        read[index]!.changes.map((change) => ({ source: options.sourceOf(batch.topic), change }))
+      )
+      const reading = readSources(changes)
+      const bad = [...batches.flatMap((batch) => batch.unreadable), ...reading.bad]
+      if (bad.length > 0) yield* options.setAside(bad)
+      const outcome = yield* carryOut(sql, { entries: reading.entries, links: reading.links, groups: reading.triggered, mirrors: [] })
+      yield* pending.add(sql, outcome.held)
+      yield* checkpoint.advance(sql, read.map(({ end }) => end))
+      const commitMicros = changes.map(({ change }) => change.commitMicros)
+      yield* record(sql, {
+        written: outcome.written,
+        changes: changes.length,
+        bad: bad.length,
+        commitMicros: commitMicros.length === 0 ? null : Math.max(...latest(commitMicros))
+      })
+      return {
+        changes: changes.length,
+        written: outcome.written,
+        held: count(outcome.held),
+        orphans: outcome.orphans,
+        bad: bad.map(({ why }) => why),
+        commitMicros,
+        checkpoints: read.map(({ end }) => end)
+      }
+    }))
+
+  /** Tries pending keys again, the oldest first; says how many are left. Any number of instances may do this at once. */
+  const retryPending: Effect.Effect<{ readonly written: number; readonly left: number }, PostgresError> = postgres.transaction(
+    Effect.fnUntraced(function*(sql) {
+      const taken = yield* pending.take(sql)
+      if (taken.size === 0) return { written: 0, left: 0 }
+      const groups = Object.entries(pipeline.groups).flatMap(([group, { target }]) =>
+        (taken.get(TableName.format(target.table)) ?? []).map((key) => ({ group, key }))
+      )
+      const mirrors = mirror === undefined ? [] : (taken.get(TableName.format(mirror.target.table)) ?? []).map(parseMirrorKey)
+      const outcome = yield* carryOut(sql, { entries: new Map(), links: new Map(), groups, mirrors })
+      yield* pending.settle(sql, taken, outcome.held)
+      yield* record(sql, { written: outcome.written, changes: 0, bad: 0, commitMicros: null })
+      return { written: outcome.written, left: count(outcome.held) }
+    })
+  )
+
+  /**
+   * Applies a TRUNCATE's record: every row last seen in its partition at or before it is gone; rows that were inserted since,
+   * through another partition, stay (hard part 19). In pages, each a transaction; the offset moves with the last.
+   */
+  const applyTruncate = Effect.fnUntraced(function*(batch: ClaimedBatch, truncate: SourceChange) {
+    const source = options.sourceOf(batch.topic)
+    while (true) {
+      const page = yield* postgres.transaction(Effect.fnUntraced(function*(sql) {
+        const claimed = yield* checkpoint.claim(sql, [batch])
+        const { changes, end } = unseen({ ...batch, changes: [truncate] }, claimed.get(partitionId(batch))!)
+        const work = changes.length === 0 ? undefined : yield* truncatedWork(sql, source, truncate)
+        if (work === undefined) {
+          yield* checkpoint.advance(sql, [end])
+          return undefined
+        }
+        const outcome = yield* carryOut(sql, work)
+        yield* pending.add(sql, outcome.held)
+        yield* record(sql, { written: outcome.written, changes: 0, bad: 0, commitMicros: truncate.commitMicros })
+        return outcome.written
+      }))
+      if (page === undefined) return
+    }
+  })
+
+  const truncatedWork = Effect.fnUntraced(function*(sql: Sql, index: number, truncate: SourceChange) {
+    const { kind } = pipeline.sources[index]!
+    const { partition } = truncate.record
+    const gone = { partition, position: truncate.position }
+    if (kind === "trigger") return yield* triggeredByTruncate(sql, index)
+    if (kind === "links") {
+      const keys = yield* linkStore.lastSeenIn(sql, partition, truncate.position, pageSize)
+      const links = new Map(keys.map((key) => [key, { key, value: null, ...gone }]))
+      return keys.length === 0 ? undefined : { entries: new Map(), links, groups: [], mirrors: [] } satisfies Work
+    }
+    const stored = yield* entryStore.lastSeenIn(sql, index, partition, truncate.position, pageSize)
+    const entries = new Map(stored.map((entry) => [`${index}\0${entry.key}`, { source: index, key: entry.key, entry: null, isRead: false, ...gone }]))
+    return stored.length === 0 ? undefined : { entries, links: new Map(), groups: [], mirrors: [] } satisfies Work
+  })
+
+  /** All rows of a triggering table are gone: every group that this triggers is worth writing again, a page at a time. */
+  const triggeredByTruncate = Effect.fnUntraced(function*(sql: Sql, index: number) {
+    const source = pipeline.sources[index] as TriggerSource
+    if (source.on === "disappear") {
+      yield* pending.addEvery(sql, TableName.format(pipeline.groups[source.group]!.target.table), source.group)
+    }
+    return undefined
+  })
+
+  return { apply, applyTruncate, retryPending, checkpoint }
+})
+
+export type Materializer = Effect.Success<ReturnType<typeof makeMaterializer>>
+
+/** Rows or keys that one transaction handles of a truncation. */
+const pageSize = 5_000
+
+const databaseClock = (sql: Sql): Effect.Effect<bigint, PostgresError> =>
+  Effect.map(
+    sql.query<{ now: bigint }>("Reading the clock", "select (extract(epoch from clock_timestamp()) * 1000000)::bigint as now"),
+    ([row]) => row!.now
+  )
+
+const byGroup = (groups: Iterable<GroupKey>): Map<string, Array<string>> => {
+  const keys = new Map<string, Array<string>>()
+  for (const { group, key } of groups) {
+    const ofGroup = keys.get(group)
+    if (ofGroup === undefined) keys.set(group, [key])
+    else ofGroup.push(key)
+  }
+  return keys
+}
+
+const count = (held: ReadonlyMap<string, ReadonlyArray<string>>): number => {
+  let sum = 0
+  for (const keys of held.values()) sum += keys.length
+  return sum
+}
+
+/** The last few: `Math.max` of a whole batch could overflow the stack, and commit times only grow within a partition. */
+const latest = (commitMicros: ReadonlyArray<number>): ReadonlyArray<number> => commitMicros.slice(-100)

@@ -1,0 +1,138 @@
+import { Effect } from "effect"
+import type { Sql } from "../connections/Postgres.ts"
+import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
+import * as TableName from "../domain/TableName.ts"
+import type { Columns, EntrySource, Mirror, Pipeline } from "./Pipeline.ts"
+import type { StateTables } from "./StateTables.ts"
+import { makeTargetWriter } from "./TargetWriter.ts"
+
+/** The mirror row of one entry as it should be; null: there is none. */
+export interface WantedMirror {
+  readonly source: number
+  readonly key: string
+  readonly columns: Columns | null
+  /** It was read by a snapshot: an equal row that nobody manages may be its copy, made before us. */
+  readonly mayBeThere: boolean
+}
+
+/**
+ * Keeps one row per entry under an integer key. The integer comes from the table's own sequence, is remembered in
+ * `surrogates` for good, and so comes back when the entry does.
+ */
+export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: StateTables) => {
+  const writer = makeTargetWriter(mirror.target)
+  const table = TableName.toSql(mirror.target.table)
+  const id = mirror.target.key.column
+  const sourceName = (source: number) => TableName.format(pipeline.sources[source]!.table)
+
+  const known = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
+    const found = yield* sql.query<{ ordinal: bigint; id: bigint }>(
+      "Looking up surrogates",
+      `select n.ordinal, s.id from unnest($2::text[], $3::text[]) with ordinality as n(source, key, ordinal)
+       join ${tables.surrogates} s on s.pipeline = $1 and s.source = n.source and s.key = n.key`,
+      [pipeline.name, rows.map((row) => sourceName(row.source)), rows.map((row) => row.key)]
+    )
+    return new Map(found.map((row) => [rows[Number(row.ordinal) - 1]!, row.id]))
+  })
+
+  const remember = (sql: Sql, rows: ReadonlyArray<WantedMirror>, ids: string, parameters: ReadonlyArray<unknown>) =>
+    Effect.map(
+      sql.query<{ ordinal: bigint; id: bigint }>(
+        "Assigning surrogates",
+        `with n as (select source, key, ordinal, ${ids} as id from unnest($2::text[], $3::text[]) with ordinality as n(source, key, ordinal)),
+         kept as (insert into ${tables.surrogates} (pipeline, source, key, id) select $1, source, key, id from n where id is not null order by ordinal)
+         select ordinal, id from n where id is not null`,
+        [pipeline.name, rows.map((row) => sourceName(row.source)), rows.map((row) => row.key), ...parameters]
+      ),
+      (kept) => kept.map((row) => [rows[Number(row.ordinal) - 1]!, row.id] as const)
+    )
+
+  /**
+   * Rows of the table that nobody manages and that equal a wanted row in every mirrored column, each given away at most once
+   * (the n-th equal wanted row gets the n-th equal stored row).
+   */
+  const adoptable = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
+    const columns = Object.entries(mirror.target.columns)
+    const list = (prefix: string) => columns.map(([column]) => `${prefix}${quoteIdentifier(column)}`).join(", ")
+    const same = columns.map(([column]) => `w.${quoteIdentifier(column)} is not distinct from t.${quoteIdentifier(column)}`).join(" and ")
+    return yield* sql.query<{ ordinal: bigint; id: bigint }>(
+      `Adopting rows of ${TableName.format(mirror.target.table)}`,
+      `with w as (select *, row_number() over (partition by ${list("")} order by ordinal) as turn
+         from unnest(${columns.map(([, type], index) => `$${index + 2}::${type}[]`).join(", ")}) with ordinality as w(${list("")}, ordinal)),
+       t as (select *, row_number() over (partition by ${list("")} order by ${quoteIdentifier(id)}) as turn from ${table} t
+         where not exists (select from ${tables.surrogates} s where s.pipeline = $1 and s.id = t.${quoteIdentifier(id)}))
+       select w.ordinal, t.${quoteIdentifier(id)}::bigint as id from w join t on w.turn = t.turn and ${same}`,
+      [pipeline.name, ...columns.map(([column]) => rows.map((row) => row.columns![column] ?? null))]
+    )
+  })
+
+  const adopt = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
+    if (rows.length === 0) return []
+    const found = yield* adoptable(sql, rows)
+    if (found.length === 0) return []
+    const adopting = found.map((row) => rows[Number(row.ordinal) - 1]!)
+    return yield* remember(sql, adopting, `($4::bigint[])[ordinal]`, [found.map((row) => row.id)])
+  })
+
+  const assign = (sql: Sql, rows: ReadonlyArray<WantedMirror>) =>
+    rows.length === 0 ? Effect.succeed([]) : remember(sql, rows, `nextval(pg_get_serial_sequence($4, $5))`, [table, id])
+
+  /** Adds the columns that are copied from the source rows themselves: they may be large, and state keeps no copy. */
+  const carried = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
+    const complete: Array<WantedMirror> = []
+    for (const [index, source] of pipeline.sources.entries()) {
+      const ofSource = rows.filter((row) => row.source === index)
+      if (ofSource.length === 0) continue
+      const copies = yield* copy(sql, source as EntrySource, ofSource.map((row) => row.key))
+      for (const row of ofSource) complete.push({ ...row, columns: { ...row.columns, ...copies.get(row.key) } })
+    }
+    return complete
+  })
+
+  return {
+    target: mirror.target,
+
+    write: Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
+      const ids = yield* known(sql, rows)
+      const wanted = yield* carried(sql, rows.filter((row) => row.columns !== null))
+      const byKey = new Map([...ids].map(([row, id]) => [mirrorKey(row), id]))
+      const fresh = wanted.filter((row) => !byKey.has(mirrorKey(row)))
+      for (const [row, id] of yield* adopt(sql, fresh.filter((row) => row.mayBeThere))) byKey.set(mirrorKey(row), id)
+      for (const [row, id] of yield* assign(sql, fresh.filter((row) => !byKey.has(mirrorKey(row))))) byKey.set(mirrorKey(row), id)
+
+      const keyOf = new Map([...byKey].map(([key, id]) => [String(id), key]))
+      const upserts = wanted.map((row) => ({ key: String(byKey.get(mirrorKey(row))), columns: row.columns!, required: true, now: 0n }))
+      const written = yield* writer.write(sql, upserts)
+      const gone = rows.filter((row) => row.columns === null).flatMap((row) => ids.has(row) ? [String(ids.get(row))] : [])
+      const removed = yield* writer.remove(sql, gone)
+      return {
+        written: written.written + removed.written,
+        held: [...written.held, ...removed.held].map((id) => keyOf.get(id)!)
+      }
+    })
+  }
+}
+
+export type MirrorWriter = ReturnType<typeof makeMirrorWriter>
+
+/** How a mirror row is named in `pending`: source index and key. */
+export const mirrorKey = ({ key, source }: { readonly source: number; readonly key: string }): string => `${source} ${key}`
+
+export const parseMirrorKey = (text: string): { readonly source: number; readonly key: string } => {
+  const space = text.indexOf(" ")
+  return { source: Number(text.slice(0, space)), key: text.slice(space + 1) }
+}
+
+/** Reads the carried columns of source rows by key, as text. A row that is gone has none. */
+const copy = Effect.fnUntraced(function*(sql: Sql, source: EntrySource, keys: ReadonlyArray<string>) {
+  if (source.carry === undefined) return new Map<string, Columns>()
+  const columns = Object.entries(source.carry.columns)
+  const key = quoteIdentifier(source.carry.key.column)
+  const rows = yield* sql.query<{ key: string; copied: ReadonlyArray<string | null> }>(
+    `Reading ${TableName.format(source.table)}`,
+    `select t.${key}::text as key, array[${columns.map(([, from]) => `t.${quoteIdentifier(from)}::text`).join(", ")}] as copied
+     from ${TableName.toSql(source.table)} t where t.${key} = any($1::${source.carry.key.type}[])`,
+    [keys]
+  )
+  return new Map<string, Columns>(rows.map((row) => [row.key, Object.fromEntries(columns.map(([column], index) => [column, row.copied[index]!]))]))
+})

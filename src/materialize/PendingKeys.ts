@@ -1,0 +1,68 @@
+import { Effect } from "effect"
+import type { Sql } from "../connections/Postgres.ts"
+import type { PostgresError } from "../connections/PostgresError.ts"
+import type { StateTables } from "./StateTables.ts"
+
+/** Keys by target table. */
+type KeysByTarget = ReadonlyMap<string, ReadonlyArray<string>>
+
+/**
+ * Keys whose row could not be written because the hub held it. They commit with the batch that would have written them, and
+ * are tried again until they are written: the aggregate is late for them, never wrong for good.
+ */
+export const makePendingKeys = (tables: StateTables, pipeline: string) => ({
+  add: (sql: Sql, held: KeysByTarget) => {
+    const { keys, targets } = flat(held)
+    return keys.length === 0 ? Effect.void : sql.query(
+      "Noting pending keys",
+      `insert into ${tables.pending} (pipeline, target, key) select $1, * from unnest($2::text[], $3::text[]) on conflict do nothing`,
+      [pipeline, targets, keys]
+    )
+  },
+
+  /** Every group of a kind. */
+  addEvery: (sql: Sql, target: string, group: string) =>
+    sql.query(
+      "Noting pending keys",
+      `insert into ${tables.pending} (pipeline, target, key) select $1, $2, key from ${tables.groups} where group_name = $3 on conflict do nothing`,
+      [pipeline, target, group]
+    ),
+
+  /** Locks some of the oldest that nobody else is trying. */
+  take: (sql: Sql): Effect.Effect<KeysByTarget, PostgresError> =>
+    Effect.map(
+      sql.query<{ target: string; key: string }>(
+        "Taking pending keys",
+        `select target, key from ${tables.pending} where pipeline = $1 order by since limit 1000 for update skip locked`,
+        [pipeline]
+      ),
+      (rows) => {
+        const taken = new Map<string, Array<string>>()
+        for (const { key, target } of rows) {
+          const ofTarget = taken.get(target)
+          if (ofTarget === undefined) taken.set(target, [key])
+          else ofTarget.push(key)
+        }
+        return taken
+      }
+    ),
+
+  /** Forgets those of `taken` that are not held any more. */
+  settle: (sql: Sql, taken: KeysByTarget, held: KeysByTarget) => {
+    const { keys, targets } = flat(new Map([...taken].map(([target, keys]) => {
+      const stillHeld = new Set(held.get(target))
+      return [target, keys.filter((key) => !stillHeld.has(key))]
+    })))
+    return keys.length === 0 ? Effect.void : sql.query(
+      "Forgetting pending keys",
+      `delete from ${tables.pending} p using unnest($2::text[], $3::text[]) as n(target, key)
+       where p.pipeline = $1 and p.target = n.target and p.key = n.key`,
+      [pipeline, targets, keys]
+    )
+  }
+})
+
+const flat = (byTarget: KeysByTarget): { readonly targets: ReadonlyArray<string>; readonly keys: ReadonlyArray<string> } => {
+  const pairs = [...byTarget].flatMap(([target, keys]) => keys.map((key) => [target, key] as const))
+  return { targets: pairs.map(([target]) => target), keys: pairs.map(([, key]) => key) }
+}

@@ -1,0 +1,75 @@
+import { Effect } from "effect"
+import { createHash } from "node:crypto"
+import type { Sql } from "../connections/Postgres.ts"
+import type { PostgresError } from "../connections/PostgresError.ts"
+import type { Pipeline } from "./Pipeline.ts"
+import { PipelineError } from "./PipelineError.ts"
+import { generationDdl, sharedDdl, stateTables } from "./StateTables.ts"
+
+/** Creates the tables that every pipeline shares, in schema `stateSchema`. Idempotent; part of `cdc setup`. */
+export const createSharedTables = Effect.fnUntraced(function*(sql: Sql, stateSchema: string) {
+  for (const statement of sharedDdl(stateSchema)) yield* sql.query("Creating the state tables", statement)
+})
+
+interface Registered {
+  version: number
+  settings_hash: string
+  generation: number
+}
+
+/**
+ * Makes a pipeline known and its state tables exist; returns the generation of state that is live. Old state is never mixed
+ * with a definition that it was not made by: another version or other settings fail with `needsReplay`.
+ */
+export const register = Effect.fnUntraced(function*(
+  sql: Sql,
+  stateSchema: string,
+  pipeline: Pipeline
+): Effect.fn.Return<number, PostgresError | PipelineError> {
+  const hash = settingsHash(pipeline.settings)
+  const { pipelines } = stateTables(stateSchema, pipeline.name, 1)
+  yield* notSetUpUnlessThere(sql, pipeline.name, pipelines)
+  yield* sql.query(
+    "Registering the pipeline",
+    `insert into ${pipelines} (name, version, settings_hash, generation) values ($1, $2, $3, 1) on conflict do nothing`,
+    [pipeline.name, pipeline.version, hash]
+  )
+  const [registered] = yield* sql.query<Registered>(
+    "Reading the pipeline's registration",
+    `select version, settings_hash, generation from ${pipelines} where name = $1 for update`,
+    [pipeline.name]
+  )
+  if (registered!.version !== pipeline.version || registered!.settings_hash !== hash) {
+    return yield* new PipelineError({
+      reason: "needsReplay",
+      pipeline: pipeline.name,
+      message: `Pipeline ${pipeline.name}: its state was made by ${
+        registered!.version === pipeline.version ? "other settings" : `version ${registered!.version}, this is version ${pipeline.version}`
+      }; mixing them would be wrong. Put the settings back, or rebuild the state from the topics: \`cdc replay ${pipeline.name}\``
+    })
+  }
+  for (const statement of generationDdl(stateTables(stateSchema, pipeline.name, registered!.generation))) {
+    yield* sql.query("Creating the pipeline's state tables", statement)
+  }
+  return registered!.generation
+})
+
+const notSetUpUnlessThere = Effect.fnUntraced(function*(sql: Sql, pipeline: string, table: string) {
+  const [row] = yield* sql.query<{ there: boolean }>("Looking for the state tables", "select to_regclass($1) is not null as there", [table])
+  if (row!.there) return
+  return yield* new PipelineError({
+    reason: "notSetUp",
+    pipeline,
+    message: `Pipeline ${pipeline}: its state tables are not there; run \`cdc setup\` first`
+  })
+})
+
+/** The same settings in another order have the same hash. */
+export const settingsHash = (settings: unknown): string =>
+  createHash("sha256").update(JSON.stringify(sorted(settings))).digest("hex").slice(0, 16)
+
+const sorted = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(sorted)
+  if (typeof value !== "object" || value === null) return value
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => [key, sorted(inner)]))
+}

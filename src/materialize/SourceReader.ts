@@ -1,0 +1,81 @@
+import { Result, Schema } from "effect"
+import type { Position } from "../domain/Position.ts"
+import type { BadInput, RawRecord, SourceChange } from "../domain/SourceChange.ts"
+import type { GroupKey } from "./GroupStore.ts"
+import type { LinkWrite } from "./LinkStore.ts"
+import { badInput, type Entry, isBadInput, type Pipeline, type Source } from "./Pipeline.ts"
+
+/** The last word of a batch on one source row. */
+export interface EntryChange {
+  readonly source: number
+  readonly key: string
+  readonly partition: number
+  readonly position: Position
+  /** null: the row is gone, or contributes nothing. */
+  readonly entry: Entry<unknown> | null
+  readonly isRead: boolean
+}
+
+/** A batch, read: what it says of rows, links and triggers, and what it says that can't be used. */
+export interface Reading {
+  /** By `entryId`. */
+  readonly entries: ReadonlyMap<string, EntryChange>
+  readonly links: ReadonlyMap<string, LinkWrite>
+  readonly triggered: ReadonlyArray<GroupKey>
+  readonly bad: ReadonlyArray<{ readonly record: RawRecord; readonly why: BadInput }>
+}
+
+export const entryId = ({ key, source }: { readonly source: number; readonly key: string }): string => `${source}\0${key}`
+
+/** Makes the reader of a pipeline's sources. Of several changes of one row in a batch only the last has any effect. */
+export const makeSourceReader = (pipeline: Pipeline) => {
+  const decoders = pipeline.sources.map((source) => source.kind === "trigger" ? undefined : rowDecoder(source.row))
+
+  return (changes: ReadonlyArray<{ readonly source: number; readonly change: SourceChange }>): Reading => {
+    const entries = new Map<string, EntryChange>()
+    const links = new Map<string, LinkWrite>()
+    const triggered: Array<GroupKey> = []
+    const bad: Array<{ record: RawRecord; why: BadInput }> = []
+
+    for (const { change, source: index } of changes) {
+      if (change.kind === "truncate") continue // has a transaction of its own, see Materializer
+      const source = pipeline.sources[index]!
+      const { key, position, record: { partition } } = change
+      if (source.kind === "trigger") {
+        if (isTriggered(source, change)) triggered.push({ group: source.group, key })
+        continue
+      }
+      const decoded = change.kind === "upsert" ? decoders[index]!(change.row) : Result.succeed(null)
+      if (Result.isFailure(decoded)) bad.push({ record: change.record, why: decoded.failure })
+      const row = Result.isSuccess(decoded) ? decoded.success : null
+      if (source.kind === "links") {
+        links.set(key, { key, value: row === null ? null : source.link(row as never), partition, position })
+        continue
+      }
+      const entry = row === null ? null : source.entry(row as never)
+      if (entry !== null && isBadInput(entry)) bad.push({ record: change.record, why: entry })
+      entries.set(entryId({ source: index, key }), {
+        source: index,
+        key,
+        partition,
+        position,
+        entry: entry === null || isBadInput(entry) ? null : entry,
+        isRead: change.kind === "upsert" && change.isRead
+      })
+    }
+    return { entries, links, triggered, bad }
+  }
+}
+
+const isTriggered = (source: Extract<Source, { kind: "trigger" }>, change: SourceChange): boolean =>
+  source.on === "disappear" ? change.kind === "delete" : change.kind === "upsert" && change.isNew
+
+/** Decodes a row, or says which column does not fit; never what is in it. */
+const rowDecoder = (schema: Schema.ConstraintDecoder<unknown>) => {
+  const decode = Schema.decodeUnknownResult(schema)
+  return (row: unknown): Result.Result<unknown, BadInput> =>
+    Result.mapError(decode(row), (failure) => {
+      const column = /\["([^"]+)"\]/.exec(String(failure))?.[1] ?? "?"
+      return badInput("unreadable-row", `column ${column} is missing, or not of the type that this pipeline reads`)
+    })
+}

@@ -1,0 +1,92 @@
+import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
+
+/** The quoted names of one generation of a pipeline's state tables, and of the tables that outlive generations. */
+export interface StateTables {
+  readonly entries: string
+  readonly links: string
+  readonly groups: string
+  readonly bags: string
+  readonly pipelines: string
+  readonly offsets: string
+  readonly pending: string
+  readonly managed: string
+  readonly surrogates: string
+}
+
+export const stateTables = (schema: string, pipeline: string, generation: number): StateTables => {
+  const inSchema = (table: string) => `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`
+  const own = (table: string) => inSchema(`${pipeline.replaceAll("-", "_")}_${generation}_${table}`)
+  return {
+    entries: own("entries"),
+    links: own("links"),
+    groups: own("groups"),
+    bags: own("bags"),
+    pipelines: inSchema("pipelines"),
+    offsets: inSchema("offsets"),
+    pending: inSchema("pending"),
+    managed: inSchema("managed"),
+    surrogates: inSchema("surrogates")
+  }
+}
+
+/** Tables that every pipeline shares and that outlive replays. Idempotent. */
+export const sharedDdl = (schema: string): ReadonlyArray<string> => {
+  const inSchema = (table: string) => `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`
+  return [
+    `create schema if not exists ${quoteIdentifier(schema)}`,
+    `create table if not exists ${inSchema("pipelines")} (
+      name text primary key,
+      version int not null,
+      settings_hash text not null,
+      generation int not null,
+      writes bigint not null default 0,       -- aggregate rows ever written; grows in the batch's own transaction
+      applied bigint not null default 0,      -- changes ever applied
+      dead_letters bigint not null default 0,
+      last_applied_at timestamptz,
+      last_commit_at timestamptz,             -- when the last applied change committed at its source
+      checked_at timestamptz not null default now()) -- when the pipeline was last known to stand at its checkpoint and look ahead
+      with (fillfactor = 50)`,
+    `create table if not exists ${inSchema("offsets")} (
+      pipeline text, topic text, partition int,
+      next_offset bigint not null,
+      epoch int not null, commit_lsn bigint not null, ord bigint not null, -- position of the last record seen
+      updated_at timestamptz not null default now(),
+      primary key (pipeline, topic, partition)) with (fillfactor = 50)`,
+    `create table if not exists ${inSchema("pending")} (
+      pipeline text, target text, key text, since timestamptz not null default now(), primary key (pipeline, target, key))`,
+    `create table if not exists ${inSchema("managed")} (
+      pipeline text, target text, key text, primary key (pipeline, target, key))`,
+    `create table if not exists ${inSchema("surrogates")} (
+      pipeline text, source text, key text, id bigint not null, primary key (pipeline, source, key), unique (pipeline, id))`
+  ]
+}
+
+/** The state of one generation. Keys compare by code unit, as the engine sorts them. Idempotent. */
+export const generationDdl = (tables: StateTables): ReadonlyArray<string> => [
+  `create table if not exists ${tables.entries} (
+    source smallint not null,
+    key text collate "C" not null,
+    partition int not null,
+    epoch int not null, commit_lsn bigint not null, ord bigint not null,
+    value text not null,
+    link text collate "C",
+    phase smallint not null,
+    group_key text collate "C",  -- with due_at: the group whose turn it is
+    due_at bigint,               -- when it changes phase, µs since 1970
+    primary key (source, key))`,
+  `create index if not exists ${indexName(tables.entries, "link")} on ${tables.entries} (link) where link is not null`,
+  `create index if not exists ${indexName(tables.entries, "due")} on ${tables.entries} (group_key, due_at) where due_at is not null`,
+  `create table if not exists ${tables.links} (
+    key text collate "C" primary key, value text, partition int, epoch int, commit_lsn bigint, ord bigint)`,
+  `create table if not exists ${tables.groups} (
+    group_name text collate "C" not null, key text collate "C" not null,
+    state text not null, evaluated_at bigint not null, wake_at bigint, managed boolean not null default false,
+    primary key (group_name, key)) with (fillfactor = 70)`,
+  `create table if not exists ${tables.bags} (
+    group_name text collate "C" not null, key text collate "C" not null, bag text collate "C" not null,
+    member text collate "C" not null, count int not null,
+    primary key (group_name, key, bag, member))`
+]
+
+const indexName = (quotedTable: string, suffix: string): string =>
+  quoteIdentifier(`${quotedTable.slice(quotedTable.indexOf(".") + 2, -1)}_${suffix}`)

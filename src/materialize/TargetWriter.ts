@@ -1,0 +1,149 @@
+import { Effect } from "effect"
+import type { Sql } from "../connections/Postgres.ts"
+import type { PostgresError } from "../connections/PostgresError.ts"
+import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
+import * as TableName from "../domain/TableName.ts"
+import type { Columns, Target } from "./Pipeline.ts"
+
+/** A row as it should be. */
+export interface WantedRow {
+  readonly key: string
+  readonly columns: Columns
+  /** Must be there: is inserted if it is missing (and the target allows it). */
+  readonly required: boolean
+  /** The instant (µs) that it was rendered for. */
+  readonly now: bigint
+}
+
+export interface WriteOutcome {
+  /** Rows inserted, updated or deleted. */
+  readonly written: number
+  /** Keys of rows that somebody holds: to be tried again. */
+  readonly held: ReadonlyArray<string>
+  /** Keys of required rows whose parent is not there: written when it appears. */
+  readonly orphans: ReadonlyArray<string>
+}
+
+/**
+ * Writes rows of the hub's tables, giving way to the hub: a row that another transaction holds is skipped, never waited for;
+ * only owned columns are written, and only where a value differs; a row whose parent is on its way out is not inserted.
+ */
+export const makeTargetWriter = (target: Target) => {
+  const sqlOf = compile(target)
+
+  const parametersOf = (rows: ReadonlyArray<WantedRow>) => [
+    rows.map((row) => row.key),
+    ...Object.keys(target.columns).map((column) => rows.map((row) => row.columns[column] ?? null)),
+    ...(sqlOf.hasEvaluated ? [rows.map((row) => row.now)] : [])
+  ]
+
+  const insertRequired = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>) {
+    const inserted = yield* sql.query<{ key: string }>(`Inserting into ${sqlOf.name}`, sqlOf.insert, parametersOf(rows))
+    const left = without(rows, inserted)
+    if (left.length === 0 || sqlOf.parentsOf === undefined) return { inserted: inserted.length, held: left.map((row) => row.key), orphans: [] }
+    const parents = yield* sql.query<{ key: string }>(`Looking up parents of ${sqlOf.name}`, sqlOf.parentsOf, [left.map((row) => row.key)])
+    return { inserted: inserted.length, held: parents.map((row) => row.key), orphans: without(left, parents).map((row) => row.key) }
+  })
+
+  return {
+    target,
+
+    write: Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>): Effect.fn.Return<WriteOutcome, PostgresError> {
+      if (rows.length === 0) return nothing
+      const updated = yield* sql.query<{ key: string }>(`Updating ${sqlOf.name}`, sqlOf.update, parametersOf(rows))
+      const left = without(rows, updated)
+      if (left.length === 0) return { written: updated.length, held: [], orphans: [] }
+      const differing = yield* sql.query<{ key: string; is_missing: boolean }>(`Comparing ${sqlOf.name}`, sqlOf.differing, parametersOf(left))
+      const held = differing.filter((row) => !row.is_missing).map((row) => row.key)
+      const missing = new Set(differing.filter((row) => row.is_missing).map((row) => row.key))
+      const required = target.insert ? left.filter((row) => row.required && missing.has(row.key)) : []
+      if (required.length === 0) return { written: updated.length, held, orphans: [] }
+      const outcome = yield* insertRequired(sql, required)
+      return { written: updated.length + outcome.inserted, held: [...held, ...outcome.held], orphans: outcome.orphans }
+    }),
+
+    /** Deletes rows by key; those that somebody holds are left and named. */
+    remove: Effect.fnUntraced(function*(sql: Sql, keys: ReadonlyArray<string>): Effect.fn.Return<WriteOutcome, PostgresError> {
+      if (keys.length === 0) return nothing
+      const removed = yield* sql.query(`Deleting from ${sqlOf.name}`, sqlOf.remove, [keys])
+      if (removed.length === keys.length) return { written: removed.length, held: [], orphans: [] }
+      const left = yield* sql.query<{ key: string }>(`Comparing ${sqlOf.name}`, sqlOf.present, [keys])
+      return { written: removed.length, held: left.map((row) => row.key), orphans: [] }
+    }),
+
+    /** The instants (µs) that rows say they were evaluated for, by key: time never goes back for a row. */
+    evaluatedAt: (sql: Sql, keys: ReadonlyArray<string>): Effect.Effect<ReadonlyMap<string, bigint>, PostgresError> =>
+      sqlOf.evaluatedAt === undefined || keys.length === 0 ? Effect.succeed(new Map()) : Effect.map(
+        sql.query<{ key: string; at: bigint }>(`Reading ${sqlOf.name}`, sqlOf.evaluatedAt, [keys]),
+        (rows) => new Map(rows.map((row) => [row.key, row.at]))
+      )
+  }
+}
+
+export type TargetWriter = ReturnType<typeof makeTargetWriter>
+
+const nothing: WriteOutcome = { written: 0, held: [], orphans: [] }
+
+const without = (rows: ReadonlyArray<WantedRow>, found: ReadonlyArray<{ readonly key: string }>): ReadonlyArray<WantedRow> => {
+  if (found.length === 0) return rows
+  const keys = new Set(found.map((row) => row.key))
+  return rows.filter((row) => !keys.has(row.key))
+}
+
+/** The statements for one target; every name is quoted, every value is a parameter. */
+const compile = (target: Target) => {
+  const table = TableName.toSql(target.table)
+  const key = quoteIdentifier(target.key.column)
+  const columns = Object.entries(target.columns)
+  const stamps = Object.entries(target.stamps ?? {})
+  const evaluated = stamps.find(([, stamp]) => stamp.value === "evaluated")
+  const values = columns.map((_, index) => `w.c${index}`)
+
+  const arrays = [target.key.type, ...columns.map(([, type]) => type)].map((type, index) => `$${index + 1}::${type}[]`)
+  const names = ["key", ...columns.map((_, index) => `c${index}`)]
+  if (evaluated !== undefined) {
+    arrays.push(`$${arrays.length + 1}::bigint[]`)
+    names.push("now_micros")
+  }
+  const wanted = `want as (select * from unnest(${arrays.join(", ")}) as w(${names.join(", ")}))`
+  const differs = `(${columns.map(([column]) => `t.${quoteIdentifier(column)}`).join(", ")}) is distinct from (${values.join(", ")})`
+  const stampValues = stamps.map(([, stamp]) => stampSql(stamp))
+  const written = [...columns.map(([column]) => quoteIdentifier(column)), ...stamps.map(([column]) => quoteIdentifier(column))]
+
+  return {
+    name: TableName.format(target.table),
+    hasEvaluated: evaluated !== undefined,
+    update: `with ${wanted},
+      free as materialized (select t.${key} as key from ${table} t join want w on w.key = t.${key} where ${differs} for no key update of t skip locked)
+      update ${table} t set ${written.map((column, index) => `${column} = ${[...values, ...stampValues][index]}`).join(", ")}
+      from want w, free where t.${key} = w.key and free.key = w.key and ${differs} returning t.${key}::text as key`,
+    differing: `with ${wanted}
+      select w.key::text as key, t.${key} is null as is_missing from want w left join ${table} t on t.${key} = w.key
+      where t.${key} is null or ${differs}`,
+    insert: `with ${wanted}${target.parent === undefined ? "" : `, parent as materialized (${parentsSql(target, "want")} for key share of p skip locked)`}
+      insert into ${table} (${[key, ...written].join(", ")})
+      select ${["w.key", ...values, ...stampValues].join(", ")} from want w${target.parent === undefined ? "" : " join parent on parent.key = w.key"}
+      on conflict do nothing returning ${key}::text as key`,
+    parentsOf: target.parent === undefined
+      ? undefined
+      : `with want as (select * from unnest($1::${target.key.type}[]) as w(key)) select found.key::text as key from (${parentsSql(target, "want")}) found`,
+    remove: `with free as materialized (select t.${key} as key from ${table} t where t.${key} = any($1::${target.key.type}[]) for update skip locked)
+      delete from ${table} t using free where t.${key} = free.key returning 1`,
+    present: `select t.${key}::text as key from ${table} t where t.${key} = any($1::${target.key.type}[])`,
+    evaluatedAt: evaluated === undefined
+      ? undefined
+      : `select t.${key}::text as key, (extract(epoch from t.${quoteIdentifier(evaluated[0])}) * 1000000)::bigint as at from ${table} t
+         where t.${key} = any($1::${target.key.type}[]) and t.${quoteIdentifier(evaluated[0])} is not null
+         and isfinite(t.${quoteIdentifier(evaluated[0])})`
+  }
+}
+
+const parentsSql = (target: Target, want: string): string => {
+  const column = quoteIdentifier(target.parent!.column)
+  return `select p.${column} as key from ${TableName.toSql(target.parent!.table)} p join ${want} on ${want}.key = p.${column}`
+}
+
+const stampSql = ({ type, value }: { readonly type: "timestamptz" | "timestamp"; readonly value: "evaluated" | "written" }): string => {
+  const instant = value === "written" ? "now()" : "timestamptz 'epoch' + w.now_micros * interval '1 microsecond'"
+  return type === "timestamptz" ? instant : `(${instant}) at time zone 'UTC'`
+}
