@@ -1,4 +1,4 @@
-import { Producer } from "@platformatic/kafka"
+import { Consumer, Producer } from "@platformatic/kafka"
 import { Context, Effect, Layer, Redacted, Scope, Semaphore } from "effect"
 import { type Admin, CompressionCodecs, CompressionTypes, Kafka as KafkaJs, logLevel, type SASLOptions } from "kafkajs"
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib"
@@ -16,6 +16,8 @@ export class Kafka extends Context.Service<Kafka, {
   readonly admin: <A>(doing: string, ask: (admin: Admin) => Promise<A>) => Effect.Effect<A, KafkaError>
   /** A producer of its own, `acks=all` and idempotent, closed with the scope. Rule: one `send` outstanding at a time. */
   readonly producer: (clientId: string) => Effect.Effect<Producer<Buffer, Buffer, string, string>, never, Scope.Scope>
+  /** For single fetches at given offsets, which kafkajs has not; it joins no group. Closed with the scope. */
+  readonly reader: (clientId: string) => Effect.Effect<Consumer<Buffer, Buffer, Buffer, Buffer>, never, Scope.Scope>
 }>()("cdc/connections/Kafka") {
   static readonly layer = Layer.effect(
     Kafka,
@@ -59,30 +61,40 @@ export class Kafka extends Context.Service<Kafka, {
         Effect.flatMap(connected, (admin) =>
           Effect.tryPromise({ try: () => ask(admin), catch: (cause) => fromCause(doing, cause) }))
 
+      const common = (clientId: string) => ({
+        clientId,
+        bootstrapBrokers: [...kafka.brokers],
+        autocreateTopics: false,
+        retries: 0, // who asks decides what a failure means
+        connectTimeout: 3_000,
+        requestTimeout: 30_000,
+        ...(kafka.tls ? { tls: {} } : {}),
+        ...(sasl === undefined
+          ? {}
+          : { sasl: { ...sasl, mechanism: sasl.mechanism.toUpperCase() as "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512" } })
+      })
+
       const producer = (clientId: string) =>
         Effect.acquireRelease(
           Effect.sync(() =>
             new Producer<Buffer, Buffer, string, string>({
-              clientId,
-              bootstrapBrokers: [...kafka.brokers],
+              ...common(clientId),
               idempotent: true,
               acks: -1,
               compression: publish.compression,
-              autocreateTopics: false,
-              retries: 0, // the writer decides what a failed send means
-              connectTimeout: 3_000,
-              requestTimeout: 30_000,
-              serializers: { headerKey: (text) => Buffer.from(text!), headerValue: (text) => Buffer.from(text!) },
-              ...(kafka.tls ? { tls: {} } : {}),
-              ...(sasl === undefined
-                ? {}
-                : { sasl: { ...sasl, mechanism: sasl.mechanism.toUpperCase() as "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512" } })
+              serializers: { headerKey: (text) => Buffer.from(text!), headerValue: (text) => Buffer.from(text!) }
             })
           ),
           (producer) => Effect.promise(() => producer.close(true).catch(() => {}))
         )
 
-      return Kafka.of({ client, admin, producer })
+      const reader = (clientId: string) =>
+        Effect.acquireRelease(
+          Effect.sync(() => new Consumer<Buffer, Buffer, Buffer, Buffer>({ ...common(clientId), groupId: clientId })),
+          (reader) => Effect.promise(() => reader.close(true).catch(() => {}))
+        )
+
+      return Kafka.of({ client, admin, producer, reader })
     })
   )
 }

@@ -1,0 +1,103 @@
+import type { Producer } from "@platformatic/kafka"
+import { Duration, Effect, Exit, Scope } from "effect"
+import { Kafka } from "../connections/Kafka.ts"
+import { fromCause, type KafkaError } from "../connections/KafkaError.ts"
+import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
+import * as SendPlan from "./SendPlan.ts"
+import * as Tails from "./Tails.ts"
+
+/**
+ * Writes records to Kafka, in order, one send outstanding.
+ *
+ * Guarantee: when `write` succeeds, every replica in sync has each of its records, once and in order. A send whose outcome
+ * is unknown is not repeated blindly: its producer is discarded, the ends of its partitions are read, and only what is
+ * missing there is sent again. As long as Kafka is unreachable it goes on trying; it fails only with what can't pass.
+ */
+export interface TopicWriter {
+  readonly write: (records: ReadonlyArray<OutgoingRecord>) => Effect.Effect<void, KafkaError>
+}
+
+export interface WriterOptions {
+  readonly clientId: string
+  readonly batchBytes: number
+  /** Told of each failed attempt that will be repeated. */
+  readonly onRetry?: (error: KafkaError) => void
+}
+
+/** Back-off of repeated sends: the time until a returned broker is used again, against noise while it is away. */
+const firstDelayMillis = 100
+const maxDelayMillis = 1_000
+
+export const make = Effect.fnUntraced(function*(options: WriterOptions): Effect.fn.Return<TopicWriter, never, Kafka | Scope.Scope> {
+  const kafka = yield* Kafka
+  const producers = yield* DisposableProducer(options.clientId)
+
+  const send = (records: ReadonlyArray<OutgoingRecord>) =>
+    Effect.flatMap(producers.current, (producer) =>
+      Effect.tryPromise({
+        try: () => producer.send({ messages: records.map(toMessage) }),
+        catch: (cause) => fromCause("Publishing to Kafka", cause)
+      }))
+
+  /** What of `records` is not there yet, once Kafka can say so. */
+  const missingOf = (records: ReadonlyArray<OutgoingRecord>) =>
+    Tails.read([...new Set(records.map(({ topic }) => topic))]).pipe(
+      Effect.map((tails) => records.filter((record) => !tails.holds(record))),
+      Effect.provideService(Kafka, kafka)
+    )
+
+  const sendUntilThere = Effect.fnUntraced(function*(records: ReadonlyArray<OutgoingRecord>) {
+    let missing = records
+    let outcomeKnown = true
+    for (let delay = firstDelayMillis;; delay = Math.min(delay * 2, maxDelayMillis)) {
+      const attempt = Effect.gen(function*() {
+        if (!outcomeKnown) missing = yield* missingOf(missing)
+        outcomeKnown = true
+        if (missing.length > 0) yield* send(missing)
+      })
+      const error = yield* Effect.flip(attempt).pipe(Effect.catch(() => Effect.undefined))
+      if (error === undefined) return
+      yield* producers.discard
+      outcomeKnown = false
+      if (!error.isRetryable) return yield* error
+      options.onRetry?.(error)
+      yield* Effect.sleep(Duration.millis(delay))
+    }
+  })
+
+  return {
+    write: Effect.fnUntraced(function*(records) {
+      for (const part of SendPlan.cut(records, options.batchBytes)) yield* sendUntilThere(part)
+    })
+  }
+})
+
+/** A producer made at first use, and made anew after `discard`. */
+const DisposableProducer = Effect.fnUntraced(function*(clientId: string) {
+  const kafka = yield* Kafka
+  const parent = yield* Effect.scope
+  let producer: Producer<Buffer, Buffer, string, string> | undefined
+  let scope: Scope.Closeable | undefined
+
+  const current = Effect.suspend(() => {
+    if (producer !== undefined) return Effect.succeed(producer)
+    return Effect.gen(function*() {
+      scope = yield* Scope.fork(parent)
+      return producer = yield* kafka.producer(clientId).pipe(Effect.provideService(Scope.Scope, scope))
+    })
+  })
+
+  const discard = Effect.suspend(() => {
+    const old = scope
+    producer = scope = undefined
+    return old === undefined ? Effect.void : Scope.close(old, Exit.void)
+  })
+
+  return { current, discard }
+})
+
+type Message = Parameters<Producer<Buffer, Buffer, string, string>["send"]>[0]["messages"][number]
+
+/** The client's types leave out null, which its protocol has: a record without a key, a tombstone. */
+const toMessage = (record: OutgoingRecord): Message =>
+  (record.headers === undefined ? record : { ...record, headers: new Map(record.headers) }) as unknown as Message

@@ -1,0 +1,113 @@
+import { Effect } from "effect"
+import { type Admin, ConfigResourceTypes } from "kafkajs"
+import type { Settings } from "../Config.ts"
+import { Kafka } from "../connections/Kafka.ts"
+import { PublishError } from "./PublishError.ts"
+
+/** A table's topic as it is to be. */
+export interface WantedTopic {
+  readonly topic: string
+  /** A compacted topic refuses records without a key for ever. */
+  readonly hasKey: boolean
+}
+
+/** A topic as the cluster has it. */
+export interface Topic {
+  readonly partitions: number
+  readonly isCompacted: boolean
+}
+
+/** Creates what is missing and checks the rest; returns the names of those created. Never changes a topic that is there. */
+export const ensure = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTopic>, settings: Settings["kafka"]) {
+  const kafka = yield* Kafka
+  const there = yield* describe(wanted.map(({ topic }) => topic))
+  const missing = wanted.filter(({ topic }) => !there.has(topic))
+  if (missing.length > 0) {
+    yield* kafka.admin("Creating topics", (admin) =>
+      admin.createTopics({
+        waitForLeaders: true,
+        topics: missing.map(({ hasKey, topic }) => ({
+          topic,
+          numPartitions: settings.partitions,
+          replicationFactor: settings.replicationFactor,
+          configEntries: configOf(hasKey, settings)
+        }))
+      }))
+  }
+  yield* check(wanted.filter(({ topic }) => there.has(topic)), there, settings)
+  return missing.map(({ topic }) => topic)
+})
+
+/** Every topic there, with the partitions that it must have and a policy that takes its records; by name. */
+export const verify = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTopic>, settings: Settings["kafka"]) {
+  const there = yield* describe(wanted.map(({ topic }) => topic))
+  const missing = wanted.filter(({ topic }) => !there.has(topic)).map(({ topic }) => topic)
+  if (missing.length > 0) {
+    return yield* new PublishError({
+      reason: "topicMissing",
+      message: `Kafka has no topic ${missing.join(", ")}: run \`cdc setup\`, which creates the topics of all captured tables.`
+    })
+  }
+  yield* check(wanted, there, settings)
+  return there
+})
+
+const check = Effect.fnUntraced(function*(
+  wanted: ReadonlyArray<WantedTopic>,
+  there: ReadonlyMap<string, Topic>,
+  settings: Settings["kafka"]
+) {
+  for (const { hasKey, topic } of wanted) {
+    const { isCompacted, partitions } = there.get(topic)!
+    if (partitions !== settings.partitions) {
+      return yield* new PublishError({
+        reason: "partitionsChanged",
+        message: `Topic ${topic} has ${partitions} partitions, but kafka.partitions is ${settings.partitions}. The count is fixed once ` +
+          `used, because the order of a key's changes rests on it: set kafka.partitions back, or capture into topics of another kafka.topicPrefix.`
+      })
+    }
+    if (!hasKey && isCompacted) {
+      return yield* new PublishError({
+        reason: "unsuitable",
+        message: `Topic ${topic} is compacted, but its table has no key, and a compacted topic refuses records without one: ` +
+          `set the topic's cleanup.policy to delete, or give the table a primary key.`
+      })
+    }
+  }
+})
+
+/** Those of `topics` that exist, by name. */
+const describe = Effect.fnUntraced(function*(topics: ReadonlyArray<string>) {
+  const kafka = yield* Kafka
+  return yield* kafka.admin("Looking at the topics", async (admin) => {
+    const names = new Set(await admin.listTopics())
+    const present = topics.filter((topic) => names.has(topic))
+    if (present.length === 0) return new Map<string, Topic>()
+    const [metadata, policies] = await Promise.all([admin.fetchTopicMetadata({ topics: present }), policiesOf(admin, present)])
+    return new Map(metadata.topics.map(({ name, partitions }): [string, Topic] => [
+      name, { partitions: partitions.length, isCompacted: (policies.get(name) ?? "").includes("compact") }
+    ]))
+  })
+})
+
+const policiesOf = async (admin: Admin, topics: ReadonlyArray<string>): Promise<ReadonlyMap<string, string>> => {
+  const { resources } = await admin.describeConfigs({
+    includeSynonyms: false,
+    resources: topics.map((name) => ({ type: ConfigResourceTypes.TOPIC, name, configNames: ["cleanup.policy"] }))
+  })
+  return new Map(resources.map(({ configEntries, resourceName }) => [resourceName, configEntries[0]?.configValue ?? ""]))
+}
+
+const configOf = (hasKey: boolean, settings: Settings["kafka"]) => {
+  const policy = hasKey ? settings.cleanupPolicy : "delete"
+  const values = policy.includes("compact")
+    ? {
+      "cleanup.policy": policy,
+      "delete.retention.ms": millis(settings.deleteRetentionHours),
+      "min.compaction.lag.ms": millis(settings.minCompactionLagHours)
+    }
+    : { "cleanup.policy": policy }
+  return Object.entries(values).map(([name, value]) => ({ name, value }))
+}
+
+const millis = (hours: number): string => String(hours * 3_600_000)
