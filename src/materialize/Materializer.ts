@@ -1,4 +1,5 @@
 import { Effect } from "effect"
+import type { KafkaError } from "../connections/KafkaError.ts"
 import { Postgres, type Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import type { BadInput, PartitionBatch, RawRecord, SourceChange } from "../domain/SourceChange.ts"
@@ -33,14 +34,14 @@ export interface Applied {
   readonly checkpoints: ReadonlyArray<PartitionCheckpoint>
 }
 
-export interface MaterializerOptions<E> {
+export interface MaterializerOptions {
   readonly pipeline: Pipeline
   readonly stateSchema: string
   readonly generation: number
   /** Which source a topic feeds: its index in the pipeline. */
   readonly sourceOf: (topic: string) => number
   /** Sets records aside before the transaction commits, so that none is lost; after a failed commit, again. */
-  readonly setAside: (records: ReadonlyArray<{ readonly record: RawRecord; readonly why: BadInput }>) => Effect.Effect<void, E>
+  readonly setAside: (records: ReadonlyArray<{ readonly record: RawRecord; readonly why: BadInput }>) => Effect.Effect<void, KafkaError>
   /** The database's clock in µs; a parameter so that tests can live through years. */
   readonly clock?: (sql: Sql) => Effect.Effect<bigint, PostgresError>
 }
@@ -51,7 +52,7 @@ export interface MaterializerOptions<E> {
  * applied already, by whomever, are never applied again (`superseded`); a row's value depends only on the source rows, not
  * on how they were batched or by how many instances.
  */
-export const makeMaterializer = Effect.fnUntraced(function*<E>(options: MaterializerOptions<E>) {
+export const makeMaterializer = Effect.fnUntraced(function*(options: MaterializerOptions) {
   const postgres = yield* Postgres
   const { clock = databaseClock, pipeline } = options
   const tables = stateTables(options.stateSchema, pipeline.name, options.generation)
@@ -107,7 +108,7 @@ export const makeMaterializer = Effect.fnUntraced(function*<E>(options: Material
       [pipeline.name, applied.written, applied.changes, applied.bad, applied.commitMicros]
     )
 
-  const apply = (batches: ReadonlyArray<ClaimedBatch>): Effect.Effect<Applied, PostgresError | PipelineError | E> =>
+  const apply = (batches: ReadonlyArray<ClaimedBatch>): Effect.Effect<Applied, PostgresError | PipelineError | KafkaError> =>
     postgres.transaction(Effect.fnUntraced(function*(sql) {
       const claimed = yield* checkpoint.claim(sql, batches)
       const read = batches.map((batch) => unseen(batch, claimed.get(partitionId(batch))!))

@@ -1,0 +1,173 @@
+import { Cause, Effect, Queue, type Scope } from "effect"
+import type { EachBatchPayload, KafkaMessage } from "kafkajs"
+import { Kafka } from "../connections/Kafka.ts"
+import type { KafkaError } from "../connections/KafkaError.ts"
+import type { PartitionBatch, RawRecord, SourceChange } from "../domain/SourceChange.ts"
+import { ConsumeError } from "./ConsumeError.ts"
+import { readRecord } from "./EnvelopeReader.ts"
+
+/** A batch of one partition, and how to say what became of it. Its partition is not read further before. */
+export interface Fetched extends PartitionBatch {
+  /** Where its partition was read from: the checkpoint as it stood then. */
+  readonly fromOffset: bigint
+  /** Read on after it. */
+  readonly applied: () => void
+  /** Ask the checkpoint again, and read from there. */
+  readonly reread: () => void
+}
+
+export interface ReaderOptions {
+  readonly groupId: string
+  readonly topics: ReadonlyArray<string>
+  readonly maxBytesPerPartition: number
+  /** The next offset of partitions, by the checkpoint; fails if the topic can't be read on from there. */
+  readonly nextOffsets: (partitions: ReadonlyArray<Partition>) => Promise<ReadonlyArray<bigint>>
+}
+
+export interface Partition {
+  readonly topic: string
+  readonly partition: number
+}
+
+/**
+ * Reads topics as a member of a consumer group, from where the checkpoint stands: offsets committed to Kafka are written for
+ * lag tools and never read. Every batch waits until it is applied: that is the backpressure. A broken consumer ends the queue
+ * with `disconnected`.
+ */
+export const openReader = Effect.fnUntraced(function*(
+  options: ReaderOptions
+): Effect.fn.Return<Queue.Dequeue<Fetched, ConsumeError>, ConsumeError, Kafka | Scope.Scope> {
+  const { client } = yield* Kafka
+  const queue = yield* Queue.unbounded<Fetched, ConsumeError>() // holds a batch per partition at the most
+  const fail = (cause: unknown) =>
+    Queue.failCauseUnsafe(queue, Cause.fail(cause instanceof ConsumeError ? cause : disconnected(options.groupId, cause)))
+
+  const consumer = client.consumer({
+    groupId: options.groupId,
+    maxBytesPerPartition: options.maxBytesPerPartition,
+    maxWaitTimeInMs: 500,
+    sessionTimeout: 30_000,
+    heartbeatInterval: heartbeatMillis,
+    allowAutoTopicCreation: false,
+    retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 20, restartOnFailure: async () => false }
+  })
+
+  /** Where each assigned partition will be read from. Present once the checkpoint has been asked. */
+  const next = new Map<string, bigint>()
+  let positioned: Promise<void> = Promise.resolve()
+
+  /** Seeks partitions to their checkpoints. What was fetched before is stale then, and dropped. */
+  const position = async (partitions: ReadonlyArray<Partition>): Promise<void> => {
+    if (partitions.length === 0) return
+    const offsets = await options.nextOffsets(partitions)
+    partitions.forEach(({ partition, topic }, index) => {
+      next.set(`${topic}/${partition}`, offsets[index]!)
+      consumer.seek({ topic, partition, offset: String(offsets[index]) })
+    })
+  }
+
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+    next.clear()
+    const assigned = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
+      partitions.map((partition) => ({ topic, partition }))
+    )
+    positioned = position(assigned)
+    positioned.catch(fail)
+  })
+  consumer.on(consumer.events.CRASH, ({ payload }) => fail(payload.error))
+
+  const eachBatch = async ({ batch, heartbeat, isRunning, isStale, resolveOffset }: EachBatchPayload): Promise<void> => {
+    await positioned
+    const { partition, topic } = batch
+    const fromOffset = next.get(`${topic}/${partition}`)
+    if (!isRunning() || isStale() || fromOffset === undefined) return
+    const nextOffset = BigInt(batch.lastOffset()) + 1n
+    const verdict = await keepAlive(heartbeat, (settle) =>
+      Queue.offerUnsafe(queue, {
+        topic,
+        partition,
+        fromOffset,
+        nextOffset,
+        ...readMessages(topic, partition, batch.messages),
+        applied: () => settle("applied"),
+        reread: () => settle("reread")
+      })
+    )
+    if (verdict === "reread") return position([{ topic, partition }])
+    next.set(`${topic}/${partition}`, nextOffset)
+    resolveOffset(String(nextOffset - 1n))
+    // A copy for lag tools; lost, it is written again with the next batch.
+    await consumer.commitOffsets([{ topic, partition, offset: String(nextOffset) }]).catch(() => {})
+  }
+
+  yield* Effect.acquireRelease(
+    Effect.tryPromise({
+      try: async () => {
+        await consumer.connect()
+        await consumer.subscribe({ topics: [...options.topics], fromBeginning: true })
+        await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, partitionsConsumedConcurrently: 64, eachBatch })
+      },
+      catch: (cause) => disconnected(options.groupId, cause)
+    }),
+    () => Effect.promise(() => consumer.disconnect().catch(() => {}))
+  )
+  return queue
+})
+
+/** Every partition of the topics with its first and end offsets; a topic that is not there is named. */
+export const readPartitions = Effect.fnUntraced(function*(
+  topics: ReadonlyArray<string>
+): Effect.fn.Return<ReadonlyArray<Partition & { readonly low: bigint; readonly high: bigint }>, ConsumeError | KafkaError, Kafka> {
+  const kafka = yield* Kafka
+  const existing = new Set(yield* kafka.admin("Listing topics", (admin) => admin.listTopics()))
+  const missing = topics.filter((topic) => !existing.has(topic))
+  if (missing.length > 0) {
+    return yield* new ConsumeError({ reason: "missingTopic", message: `Topics are missing: ${missing.join(", ")}; run \`cdc setup\` first` })
+  }
+  const perTopic = yield* Effect.forEach(
+    topics,
+    (topic) => kafka.admin(`Reading the offsets of ${topic}`, (admin) => admin.fetchTopicOffsets(topic)),
+    { concurrency: "unbounded" }
+  )
+  return topics.flatMap((topic, index) =>
+    perTopic[index]!.map(({ high, low, partition }) => ({ topic, partition, low: BigInt(low), high: BigInt(high) }))
+  )
+})
+
+const heartbeatMillis = 3_000
+
+const disconnected = (groupId: string, cause: unknown): ConsumeError =>
+  new ConsumeError({ reason: "disconnected", message: `Consumer of group ${groupId}: ${(cause as Error)?.message ?? String(cause)}` })
+
+/** Waits for a verdict and keeps the group membership meanwhile. */
+const keepAlive = <A>(heartbeat: () => Promise<void>, start: (settle: (verdict: A) => void) => void): Promise<A> =>
+  new Promise((resolve) => {
+    const beating = setInterval(() => heartbeat().catch(() => {}), heartbeatMillis) // a lost membership shows at the next join
+    start((verdict) => {
+      clearInterval(beating)
+      resolve(verdict)
+    })
+  })
+
+const readMessages = (topic: string, partition: number, messages: ReadonlyArray<KafkaMessage>) => {
+  const changes: Array<SourceChange> = []
+  const unreadable: Array<PartitionBatch["unreadable"][number]> = []
+  for (const message of messages) {
+    const record = rawRecord(topic, partition, message)
+    const read = readRecord(record)
+    if (read._tag === "Change") changes.push(read.change)
+    else if (read._tag === "Unreadable") unreadable.push({ record, why: read.why })
+  }
+  return { changes, unreadable }
+}
+
+const rawRecord = (topic: string, partition: number, message: KafkaMessage): RawRecord => ({
+  topic,
+  partition,
+  offset: BigInt(message.offset),
+  key: message.key,
+  value: message.value,
+  headers: Object.entries(message.headers ?? {}).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, Buffer.isBuffer(value) ? value : Buffer.from(String(value))] as const]
+  )
+})

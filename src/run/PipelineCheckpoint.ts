@@ -1,0 +1,81 @@
+import { Effect } from "effect"
+import { AppConfig } from "../Config.ts"
+import { Kafka } from "../connections/Kafka.ts"
+import { Postgres } from "../connections/Postgres.ts"
+import { ConsumeError } from "../consume/ConsumeError.ts"
+import { type Partition, readPartitions } from "../consume/TopicReader.ts"
+import { isUnread, partitionId } from "../materialize/Checkpoint.ts"
+import type { Materializer } from "../materialize/Materializer.ts"
+import { stateTables } from "../materialize/StateTables.ts"
+
+/**
+ * Makes sure that a pipeline can go on from its checkpoint: the records between it and the topics' ends are still there, deletes
+ * included (hard part 15). Offset holes are normal on a compacted topic and say nothing; an age beyond the time for which
+ * tombstones are kept, or a checkpoint outside of the log, is a gap: it stops rather than jumping over it.
+ */
+export const openCheckpoint = Effect.fnUntraced(function*(name: string, topics: ReadonlyArray<string>, { checkpoint }: Materializer) {
+  const postgres = yield* Postgres
+  const partitions = yield* readPartitions(topics)
+  yield* checkpoint.register(postgres, partitions)
+  yield* checkAge(name, partitions, yield* checkpoint.all(postgres))
+
+  const context = yield* Effect.context<Kafka>()
+  /** For the reader, when partitions are assigned to it: asked anew, for another instance may have moved them meanwhile. */
+  const nextOffsets = (assigned: ReadonlyArray<Partition>): Promise<ReadonlyArray<bigint>> =>
+    Effect.gen(function*() {
+      const bounds = new Map((yield* readPartitions([...new Set(assigned.map(({ topic }) => topic))])).map((bound) => [partitionId(bound), bound]))
+      const stored = new Map((yield* checkpoint.all(postgres)).map((at) => [partitionId(at), at.nextOffset]))
+      return yield* Effect.forEach(assigned, (partition) => {
+        const next = stored.get(partitionId(partition)) ?? 0n
+        const { high, low } = bounds.get(partitionId(partition))!
+        return next < low || next > high ? Effect.fail(outside(name, partition, next, low, high)) : Effect.succeed(next)
+      })
+    }).pipe(Effect.provideContext(context), Effect.runPromise)
+  return { nextOffsets }
+})
+
+const outside = (name: string, { partition, topic }: Partition, next: bigint, low: bigint, high: bigint): ConsumeError =>
+  new ConsumeError({
+    reason: "gap",
+    message: `Pipeline ${name}: its checkpoint in ${topic}/${partition} is offset ${next}, but the topic holds ${low} to ${high}: `
+      + `records were deleted, or the topic was made again. Rebuild the state from the topics: \`cdc replay ${name}\``
+  })
+
+const checkAge = Effect.fnUntraced(function*(
+  name: string,
+  partitions: Effect.Success<ReturnType<typeof readPartitions>>,
+  checkpoints: ReadonlyArray<Parameters<typeof isUnread>[0]>
+) {
+  const { consume, source } = yield* AppConfig
+  const postgres = yield* Postgres
+  const next = new Map(checkpoints.map((checkpoint) => [partitionId(checkpoint), checkpoint.nextOffset]))
+  const isBehind = partitions.some((partition) => partition.high > (next.get(partitionId(partition)) ?? 0n))
+  if (!isBehind || checkpoints.every(isUnread)) return
+  const [row] = yield* postgres.query<{ hours: number }>(
+    "Reading the age of the checkpoint",
+    `select (extract(epoch from clock_timestamp() - checked_at) / 3600)::float8 as hours from ${pipelinesTable(source.stateSchema)} where name = $1`,
+    [name]
+  )
+  if (row === undefined || row.hours <= consume.maxCheckpointAgeHours) return
+  return yield* new ConsumeError({
+    reason: "gap",
+    message: `Pipeline ${name}: its checkpoint is ${Math.floor(row.hours)} hours old; compaction may have removed deletes that it has not seen `
+      + `(limit: consume.maxCheckpointAgeHours = ${consume.maxCheckpointAgeHours}). Rebuild the state from the topics: \`cdc replay ${name}\``
+  })
+})
+
+/** Notes once a minute that the pipeline is reading, so that a quiet week is not taken for an absent one. */
+export const keepChecked = Effect.fnUntraced(function*(name: string) {
+  const { source } = yield* AppConfig
+  const postgres = yield* Postgres
+  return yield* Effect.forever(Effect.andThen(
+    Effect.sleep("1 minute"),
+    postgres.query(
+      "Noting that the pipeline is reading",
+      `update ${pipelinesTable(source.stateSchema)} set checked_at = clock_timestamp() where name = $1`,
+      [name]
+    )
+  ))
+})
+
+const pipelinesTable = (schema: string): string => stateTables(schema, "", 1).pipelines

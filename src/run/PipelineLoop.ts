@@ -1,0 +1,119 @@
+import { Clock, Effect, Queue, Schedule } from "effect"
+import { AppConfig } from "../Config.ts"
+import { Postgres } from "../connections/Postgres.ts"
+import { openDeadLetters } from "../consume/DeadLetters.ts"
+import { type Fetched, openReader } from "../consume/TopicReader.ts"
+import * as TopicName from "../domain/TopicName.ts"
+import { makeMaterializer, type Materializer } from "../materialize/Materializer.ts"
+import type { Pipeline } from "../materialize/Pipeline.ts"
+import { register } from "../materialize/Registration.ts"
+import { keepChecked, openCheckpoint } from "./PipelineCheckpoint.ts"
+import { plan, type Step } from "./PipelineBatches.ts"
+import { PipelineObserver } from "./PipelineObserver.ts"
+
+/**
+ * Runs one pipeline for ever: topics → batches → one Postgres transaction each. What can be retried is, with back-off, from
+ * where the checkpoint stands; it fails only with what a person must decide.
+ */
+export const runPipeline = Effect.fnUntraced(function*(pipeline: Pipeline) {
+  const observer = yield* PipelineObserver
+  const running = Effect.scoped(Effect.gen(function*() {
+    observer.state(pipeline.name, "starting")
+    const { materializer, queue } = yield* open(pipeline)
+    observer.state(pipeline.name, "running")
+    yield* Effect.logInfo("pipeline reads its topics")
+    return yield* Effect.raceAllFirst([
+      applyAll(pipeline.name, queue, materializer),
+      retryPendingAll(materializer),
+      keepChecked(pipeline.name)
+    ])
+  }))
+  return yield* running.pipe(
+    Effect.tapError((error) =>
+      Effect.suspend(() => {
+        observer.failed(pipeline.name, error.reason, error.isRetryable)
+        observer.state(pipeline.name, error.isRetryable ? "retrying" : "stopped", error.message)
+        return Effect.logWarning(error.isRetryable ? "pipeline will try again" : "pipeline stopped", error)
+      })
+    ),
+    Effect.retry({ while: (error) => error.isRetryable, schedule: backOff }),
+    Effect.annotateLogs({ pipeline: pipeline.name })
+  )
+})
+
+/** 100 ms, doubling to 2 s. */
+const backOff = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")])
+
+/** Registers the pipeline, finds its checkpoint, and joins its consumer group. */
+const open = Effect.fnUntraced(function*(pipeline: Pipeline) {
+  const { consume, kafka, source } = yield* AppConfig
+  const postgres = yield* Postgres
+  const generation = yield* postgres.transaction((sql) => register(sql, source.stateSchema, pipeline))
+  const topics = pipeline.sources.map(({ table }) => TopicName.ofTable(kafka.topicPrefix, table))
+  const deadLetters = yield* openDeadLetters(pipeline.name)
+  const materializer = yield* makeMaterializer({
+    pipeline,
+    stateSchema: source.stateSchema,
+    generation,
+    sourceOf: (topic) => topics.indexOf(topic),
+    setAside: deadLetters.setAside
+  })
+  const { nextOffsets } = yield* openCheckpoint(pipeline.name, topics, materializer)
+  const queue = yield* openReader({
+    groupId: TopicName.groupOfPipeline(kafka.topicPrefix, pipeline.name),
+    topics,
+    maxBytesPerPartition: consume.maxBytesPerPartition,
+    nextOffsets
+  })
+  return { materializer, queue }
+})
+
+const applyAll = Effect.fnUntraced(function*(
+  name: string,
+  queue: Effect.Success<ReturnType<typeof openReader>>,
+  materializer: Materializer
+) {
+  const { consume } = yield* AppConfig
+  return yield* Effect.forever(Effect.gen(function*() {
+    const fetched = yield* Queue.takeAll(queue)
+    for (const step of plan(fetched, consume.maxBatchChanges)) yield* carryOut(name, materializer, step, fetched)
+  }))
+})
+
+/** Applies a step; if another instance was faster, everything fetched is read again from where the checkpoint stands. */
+const carryOut = Effect.fnUntraced(function*(name: string, materializer: Materializer, step: Step, fetched: ReadonlyArray<Fetched>) {
+  const applied = step._tag === "Apply"
+    ? apply(name, materializer, step)
+    : materializer.applyTruncate(step.batch, step.truncate)
+  yield* applied.pipe(
+    Effect.retry({ while: (error) => error._tag === "PostgresError" && error.reason === "contended", schedule: contention }),
+    Effect.matchEffect({
+      onSuccess: () => Effect.sync(() => step.ends.forEach((batch) => batch.applied())),
+      onFailure: (error) =>
+        error._tag === "PipelineError" && error.reason === "superseded"
+          ? Effect.andThen(Effect.logInfo(error.message), Effect.sync(() => fetched.forEach((batch) => batch.reread())))
+          : Effect.fail(error)
+    })
+  )
+})
+
+/** A transaction of the hub is in the way: it will be gone soon. 10 ms, doubling to 500 ms. */
+const contention = Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("500 millis")])
+
+const apply = Effect.fnUntraced(function*(name: string, materializer: Materializer, step: Extract<Step, { _tag: "Apply" }>) {
+  const observer = yield* PipelineObserver
+  const start = yield* Clock.currentTimeMillis
+  const { bad, ...applied } = yield* materializer.apply(step.batches)
+  const durationSeconds = ((yield* Clock.currentTimeMillis) - start) / 1000
+  observer.applied(name, { ...applied, durationSeconds })
+  for (const { reason } of bad) observer.deadLetters(name, reason, 1)
+})
+
+/** Tries what the hub held again: soon while there is something, seldom otherwise (another instance may have left it). */
+const retryPendingAll = Effect.fnUntraced(function*(materializer: Materializer) {
+  const { pipelines } = yield* AppConfig
+  const retry = materializer.retryPending.pipe(
+    Effect.retry({ while: (error) => error.reason === "contended", schedule: contention })
+  )
+  return yield* Effect.forever(Effect.andThen(retry, Effect.sleep(`${pipelines.pendingRetrySeconds} seconds`)))
+})
