@@ -1,13 +1,11 @@
 import { Effect } from "effect"
 import { readFileSync } from "node:fs"
-import { Postgres, type Sql } from "../../connections/Postgres.ts"
-import { quoteIdentifier } from "../../domain/SqlIdentifier.ts"
-import * as TableName from "../../domain/TableName.ts"
+import { Postgres } from "../../connections/Postgres.ts"
 import { tablesOf } from "./Generator.ts"
-import type { Row, Sample } from "./SampleRows.ts"
+import { insertAll } from "./Insert.ts"
+import type { Sample } from "./SampleRows.ts"
 
 const schema = readFileSync(new URL("schema.sql", import.meta.url), "utf8")
-const rowsPerStatement = 2_000 // about 1 MB of JSON: large enough to be fast, small enough for any size of sample
 
 /** Creates the hub's tables where they are missing; what is there stays as it is. */
 export const createSchema = Effect.fn("Hub.createSchema")(function*() {
@@ -51,34 +49,3 @@ export const seed = Effect.fn("Hub.seed")(function*(options: {
 
 /** Tables and rows of a hub that is ready to be captured. */
 export const prepare = (options: Parameters<typeof seed>[0]) => Effect.andThen(createSchema(), seed(options))
-
-/**
- * Inserts rows with the same columns, and answers how many. They travel as one JSON parameter a statement, which
- * Postgres reads by the table's own column types.
- */
-export const insertAll = Effect.fnUntraced(function*(sql: Sql, table: TableName.TableName, rows: Iterable<Row>) {
-  let written = 0
-  for (const some of inChunks(rows, rowsPerStatement)) {
-    const columns = Object.keys(some[0]!).map(quoteIdentifier).join(", ")
-    const name = TableName.toSql(table)
-    yield* sql.query(
-      `Inserting into ${TableName.format(table)}`,
-      `insert into ${name} (${columns}) select ${columns} from jsonb_populate_recordset(null::${name}, $1::jsonb)`,
-      [JSON.stringify(some)]
-    )
-    written += some.length
-  }
-  return written
-})
-
-function* inChunks<A>(items: Iterable<A>, size: number): Iterable<ReadonlyArray<A>> {
-  let chunk: Array<A> = []
-  for (const item of items) {
-    chunk.push(item)
-    if (chunk.length === size) {
-      yield chunk
-      chunk = []
-    }
-  }
-  if (chunk.length > 0) yield chunk
-}
