@@ -16,24 +16,30 @@ export const mirroredColumns: Readonly<Record<string, SqlType>> = {
   captured_at: "timestamp"
 }
 
-/** What state keeps of a mirrored row: its columns but for the metadata, which are copied from the source row. */
+/**
+ * What state keeps of a mirrored row: what it takes to make its columns again, under other settings, too. Its metadata are
+ * copied from the source row.
+ */
 interface MirroredRow {
   /** The company that the row itself names; null: its outreach's. */
   readonly company: string | null
   readonly contact: string | null
   readonly type: string
-  readonly strength: number
+  /** null: the weight of its type. */
+  readonly strength: number | null
   readonly source: string
   readonly campaign: string | null
   /** µs, as text. */
   readonly at: string
 }
 
-const mirrorOf = (row: MirroredRow, link: string | null): Columns => ({
+const strengthOf = (rules: Settings, row: MirroredRow): number => row.strength ?? rules.weights[row.type] ?? 0
+
+const mirrorOf = (rules: Settings) => (row: MirroredRow, link: string | null): Columns => ({
   company_unique_id: row.company ?? link,
   contact_unique_id: row.contact,
   signal_type: row.type,
-  signal_strength: row.strength,
+  signal_strength: strengthOf(rules, row),
   source: row.source,
   source_campaign_id: row.campaign,
   captured_at: Instant.toSql(BigInt(row.at))
@@ -47,7 +53,7 @@ const toCompany = (rules: Settings, row: MirroredRow, link: string | null): Read
   return [{
     group: "company",
     key: company,
-    sums: { signals: 1n, ...(channel === undefined ? {} : { [channel]: BigInt(row.strength) }) },
+    sums: { signals: 1n, ...(channel === undefined ? {} : { [channel]: BigInt(strengthOf(rules, row)) }) },
     bags: { at: Instant.toSortable(BigInt(row.at)) }
   }]
 }
@@ -80,7 +86,7 @@ export const signals = (rules: Settings) =>
       return { value, link: row.outreach_id }
     },
     contribute: (row, link) => toCompany(rules, row, link),
-    mirror: mirrorOf,
+    mirror: mirrorOf(rules),
     carry: { key: { column: "signal_id", type: "uuid" }, columns: { metadata: "signal_metadata" } }
   })
 
@@ -105,23 +111,23 @@ export const engagementEvents = (rules: Settings) =>
         company: row.company_unique_id,
         contact: row.person_id,
         type: row.event_type,
-        strength: rules.weights[row.event_type] ?? 0,
+        strength: null,
         source: row.source_system ?? "unknown",
         campaign: row.source_campaign_id,
         at: String(at)
       }
       return { value, link: row.outreach_id ?? undefined }
     },
-    contribute: (row, link) => [...toCompany(rules, row, link), ...toContact(row)],
-    mirror: mirrorOf,
+    contribute: (row, link) => [...toCompany(rules, row, link), ...toContact(rules, row)],
+    mirror: mirrorOf(rules),
     carry: { key: { column: "event_id", type: "uuid" }, columns: { metadata: "metadata" } }
   })
 
-const toContact = (row: MirroredRow): ReadonlyArray<Contribution> =>
+const toContact = (rules: Settings, row: MirroredRow): ReadonlyArray<Contribution> =>
   row.contact === null ? [] : [{
     group: "contact",
     key: row.contact,
-    sums: { signals: 1n, weight: BigInt(row.strength), [`type:${row.type}`]: 1n }
+    sums: { signals: 1n, weight: BigInt(strengthOf(rules, row)), [`type:${row.type}`]: 1n }
   }]
 
 /** The scores that the bit-scores pipeline (or whoever) keeps, as a company sees them: the highest of its outreaches counts. */

@@ -53,6 +53,14 @@ export const makeEntryStore = (tables: StateTables) => {
         [links]
       ),
 
+    /** All entries, a page at a time, in the order of their keys. */
+    after: (sql: Sql, last: { readonly source: number; readonly key: string }, limit: number) =>
+      read(sql, `select ${columns} from ${tables.entries} e where (e.source, e.key) > ($1, $2) order by e.source, e.key limit $3`, [
+        last.source,
+        last.key,
+        limit
+      ]),
+
     /** Entries of these groups that change phase at or before each group's instant. */
     due: (sql: Sql, groups: ReadonlyArray<{ readonly key: string; readonly now: bigint }>) =>
       groups.length === 0 ? Effect.succeed<Array<StoredEntry>>([]) : read(

@@ -10,7 +10,8 @@ import { groupId, type GroupKey } from "./GroupStore.ts"
 import { makeMirrorWriter, parseMirrorKey } from "./MirrorWriter.ts"
 import { makePendingKeys } from "./PendingKeys.ts"
 import type { Pipeline, TriggerSource } from "./Pipeline.ts"
-import type { PipelineError } from "./PipelineError.ts"
+import { PipelineError } from "./PipelineError.ts"
+import { settingsHash } from "./Registration.ts"
 import { makeSourceReader } from "./SourceReader.ts"
 import { stateTables } from "./StateTables.ts"
 import { makeTargetWriter } from "./TargetWriter.ts"
@@ -61,6 +62,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
   const writers = new Map(Object.entries(pipeline.groups).map(([name, group]) => [name, makeTargetWriter(group.target)]))
   const mirror = pipeline.mirror === undefined ? undefined : makeMirrorWriter(pipeline, pipeline.mirror, tables)
   const pending = makePendingKeys(tables, pipeline.name)
+  const hash = settingsHash(pipeline.settings)
 
   const evaluatedAt = Effect.fnUntraced(function*(sql: Sql, groups: Iterable<GroupKey>) {
     const floors = new Map<string, bigint>()
@@ -99,14 +101,26 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       [pipeline.name, newlyManaged.map(({ group }) => TableName.format(pipeline.groups[group]!.target.table)), newlyManaged.map(({ key }) => key)]
     )
 
-  const record = (sql: Sql, applied: { readonly written: number; readonly changes: number; readonly bad: number; readonly commitMicros: number | null }) =>
-    sql.query(
+  /** Counts what was done; an instance whose settings are not those that the state is made by is stopped here, uncommitted. */
+  const record = Effect.fnUntraced(function*(
+    sql: Sql,
+    applied: { readonly written: number; readonly changes: number; readonly bad: number; readonly commitMicros: number | null }
+  ) {
+    const recorded = yield* sql.query(
       "Recording progress",
       `update ${tables.pipelines} set writes = writes + $2, applied = applied + $3, dead_letters = dead_letters + $4, last_applied_at = clock_timestamp(),
          checked_at = clock_timestamp(), last_commit_at = greatest(last_commit_at, timestamptz 'epoch' + $5::bigint * interval '1 microsecond')
-       where name = $1`,
-      [pipeline.name, applied.written, applied.changes, applied.bad, applied.commitMicros]
+       where name = $1 and generation = $6 and settings_hash = $7 returning 1`,
+      [pipeline.name, applied.written, applied.changes, applied.bad, applied.commitMicros, options.generation, hash]
     )
+    if (recorded.length === 1) return
+    return yield* new PipelineError({
+      reason: "misconfigured",
+      pipeline: pipeline.name,
+      message: `Pipeline ${pipeline.name}: another instance was started with other settings, and the state follows those; `
+        + "start this one again with the same configuration"
+    })
+  })
 
   const apply = (batches: ReadonlyArray<ClaimedBatch>): Effect.Effect<Applied, PostgresError | PipelineError | KafkaError> =>
     postgres.transaction(Effect.fnUntraced(function*(sql) {
@@ -139,11 +153,11 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       }
     }))
 
-  /** Tries pending keys again, the oldest first; says how many are left. Any number of instances may do this at once. */
-  const retryPending: Effect.Effect<{ readonly written: number; readonly left: number }, PostgresError> = postgres.transaction(
+  /** Tries some pending keys again, the oldest first; says how many are settled. Any number of instances may do this at once. */
+  const retryPending: Effect.Effect<{ readonly settled: number; readonly held: number }, PostgresError | PipelineError> = postgres.transaction(
     Effect.fnUntraced(function*(sql) {
       const taken = yield* pending.take(sql)
-      if (taken.size === 0) return { written: 0, left: 0 }
+      if (taken.size === 0) return { settled: 0, held: 0 }
       const groups = Object.entries(pipeline.groups).flatMap(([group, { target }]) =>
         (taken.get(TableName.format(target.table)) ?? []).map((key) => ({ group, key }))
       )
@@ -151,7 +165,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       const outcome = yield* carryOut(sql, { entries: new Map(), links: new Map(), groups, mirrors })
       yield* pending.settle(sql, taken, outcome.held)
       yield* record(sql, { written: outcome.written, changes: 0, bad: 0, commitMicros: null })
-      return { written: outcome.written, left: count(outcome.held) }
+      return { settled: count(taken) - count(outcome.held), held: count(outcome.held) }
     })
   )
 

@@ -4,6 +4,7 @@ import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import { PipelineError } from "./PipelineError.ts"
+import { rescore } from "./Rescoring.ts"
 import { generationDdl, sharedDdl, stateTables } from "./StateTables.ts"
 
 /** Creates the tables that every pipeline shares, in schema `stateSchema`. Idempotent; part of `cdc setup`. */
@@ -19,7 +20,8 @@ interface Registered {
 
 /**
  * Makes a pipeline known and its state tables exist; returns the generation of state that is live. Old state is never mixed
- * with a definition that it was not made by: another version or other settings fail with `needsReplay`.
+ * with a definition that it was not made by: another version fails with `needsReplay`, other settings make the groups anew
+ * from the entries (and fence instances that still run with the old ones, see `Materializer`).
  */
 export const register = Effect.fnUntraced(function*(
   sql: Sql,
@@ -39,17 +41,20 @@ export const register = Effect.fnUntraced(function*(
     `select version, settings_hash, generation from ${pipelines} where name = $1 for update`,
     [pipeline.name]
   )
-  if (registered!.version !== pipeline.version || registered!.settings_hash !== hash) {
+  if (registered!.version !== pipeline.version) {
     return yield* new PipelineError({
       reason: "needsReplay",
       pipeline: pipeline.name,
-      message: `Pipeline ${pipeline.name}: its state was made by ${
-        registered!.version === pipeline.version ? "other settings" : `version ${registered!.version}, this is version ${pipeline.version}`
-      }; mixing them would be wrong. Put the settings back, or rebuild the state from the topics: \`cdc replay ${pipeline.name}\``
+      message: `Pipeline ${pipeline.name}: its state was made by version ${registered!.version}, this is version ${pipeline.version}; `
+        + `mixing them would be wrong. Rebuild the state from the topics: \`cdc replay ${pipeline.name}\``
     })
   }
-  for (const statement of generationDdl(stateTables(stateSchema, pipeline.name, registered!.generation))) {
-    yield* sql.query("Creating the pipeline's state tables", statement)
+  const tables = stateTables(stateSchema, pipeline.name, registered!.generation)
+  for (const statement of generationDdl(tables)) yield* sql.query("Creating the pipeline's state tables", statement)
+  if (registered!.settings_hash !== hash) {
+    yield* Effect.logInfo("settings have changed: scoring again from state", { pipeline: pipeline.name })
+    yield* rescore(sql, pipeline, tables)
+    yield* sql.query("Recording the settings", `update ${pipelines} set settings_hash = $2 where name = $1`, [pipeline.name, hash])
   }
   return registered!.generation
 })

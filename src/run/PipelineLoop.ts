@@ -109,11 +109,12 @@ const apply = Effect.fnUntraced(function*(name: string, materializer: Materializ
   for (const { reason } of bad) observer.deadLetters(name, reason, 1)
 })
 
-/** Tries what the hub held again: soon while there is something, seldom otherwise (another instance may have left it). */
+/** Tries again what the hub held: at once while that gets on, else after a pause. */
 const retryPendingAll = Effect.fnUntraced(function*(materializer: Materializer) {
   const { pipelines } = yield* AppConfig
+  const pause = Effect.sleep(`${pipelines.pendingRetrySeconds} seconds`)
   const retry = materializer.retryPending.pipe(
     Effect.retry({ while: (error) => error.reason === "contended", schedule: contention })
   )
-  return yield* Effect.forever(Effect.andThen(retry, Effect.sleep(`${pipelines.pendingRetrySeconds} seconds`)))
+  return yield* Effect.forever(Effect.flatMap(retry, ({ settled }) => settled > 0 ? Effect.void : pause))
 })
