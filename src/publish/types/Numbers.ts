@@ -1,5 +1,5 @@
 import type { EncodeText, TypeFamily } from "../ValueEncoder.ts"
-import { quote, quotePlain } from "./Text.ts"
+import { quote } from "./Text.ts"
 
 /** Postgres' own digits: no number type of ours in between, so 2^53 is no limit. */
 const asIs: EncodeText = (text) => text
@@ -61,4 +61,4 @@ export const numbers: TypeFamily = {
 }
 
 /** As elements of an array: a NaN stops Debezium there; ours stays Postgres' text. */
-export const numbersInArrays: TypeFamily = { numeric: () => quotePlain }
+export const numbersInArrays: TypeFamily = { numeric: () => quote }
