@@ -45,9 +45,9 @@ cross join lateral (
       ('signal_strength', (stored).signal_strength::text, (source_row).signal_strength::bigint::text),
       ('source', (stored).source, (source_row).source),
       ('source_campaign_id', (stored).source_campaign_id, (source_row).source_campaign_id),
-      ('metadata', (stored).metadata::text, (source_row).metadata::text), -- jsonb: equal values print alike, but for a number's zeros
+      ('metadata', (stored).metadata::text, (source_row).metadata::text), -- may print apart and be equal: 1.0, 1.00
       ('captured_at', (stored).captured_at::text, (source_row).captured_at::text)
   ) as cell ("column", found, wanted)
   where is_there and is_required and found is distinct from wanted
-    and not ("column" = 'metadata' and (stored).metadata = (source_row).metadata)
+    and ("column" <> 'metadata' or (stored).metadata is distinct from (source_row).metadata)
 ) as difference ("column", stored, expected)

@@ -24,11 +24,11 @@ with
     where company is not null and ($1::text[] is null or company = any($1::text[]))
     group by company
   ),
-  best as ( -- the highest score among the company's outreaches
+  best as ( -- the highest score among the company's outreaches, before it is rounded
     select distinct on (sovereign_id) sovereign_id::text as company, round(score) as score, score_tier::text as tier
     from outreach.outreach
     join outreach.bit_scores using (outreach_id)
-    order by sovereign_id, score desc, score_tier collate "C" desc
+    order by sovereign_id, bit_scores.score desc, bit_scores.score_tier collate "C" desc
   ),
   owned as (
     select key as company from managed
