@@ -76,7 +76,7 @@ export const make = (sql: Sql) => {
 
 export type Catalogue = ReturnType<typeof make>
 
-/** A table that is to be read: failing if it is not there any more. */
+/** A table that is to be read: failing if it is not there. */
 export const describe = Effect.fnUntraced(function*(catalogue: Catalogue, name: TableName.TableName, generatedColumns: boolean) {
   const announced = yield* catalogue.announce(name, generatedColumns)
   if (announced === undefined) {

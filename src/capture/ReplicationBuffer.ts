@@ -17,6 +17,9 @@ type Taker = (taken: ReadonlyArray<WalMessage> | CaptureError) => void
 /** One hand-over: enough to fill a send, little enough that a transaction of any size flows through. */
 const maxTakenBytes = 1_048_576
 
+/** How far the slot's shown position may trail what is confirmed, while there is progress. */
+const statusDelayMillis = 100
+
 /**
  * The replication connection's receiving end: decodes each message as it comes (`pg` reuses the memory), keeps what
  * nobody has taken yet within `maxBufferedBytes` by pausing the socket, and sends the status messages.
@@ -26,6 +29,7 @@ export class ReplicationBuffer {
   readonly #connection: ReplicationConnection
   readonly #maxBufferedBytes: number
   readonly #statusTimer: NodeJS.Timeout
+  #soon: NodeJS.Timeout | undefined
   readonly #onCopyData = (message: { readonly chunk: Buffer }) => this.#receive(message.chunk)
   readonly #onNotice = (notice: { readonly message?: string }) => this.#heed(notice.message ?? "")
 
@@ -76,10 +80,13 @@ export class ReplicationBuffer {
       )
     }
     this.#confirmed = endLsn
+    this.#sendStatusSoon()
   }
 
   /** Silent before the stream starts, when the server would take it for a command, and after it has ended. */
   sendStatus(): void {
+    clearTimeout(this.#soon)
+    this.#soon = undefined
     if (!this.#started || this.#failure !== undefined) return
     this.#connection.sendCopyFromChunk(statusMessage(this.#received, this.#confirmed))
   }
@@ -94,7 +101,7 @@ export class ReplicationBuffer {
   /** Tells the last position and waits until it has left this process, at most a second. */
   async close(): Promise<void> {
     clearInterval(this.#statusTimer)
-    this.sendStatus()
+    this.sendStatus() // also ends the pending one
     this.#connection.off("copyData", this.#onCopyData)
     this.#connection.off("notice", this.#onNotice)
     if (!this.#started || this.#failure !== undefined || !this.#connection.stream.writable) return
@@ -141,8 +148,16 @@ export class ReplicationBuffer {
   #acceptKeepalive(walEnd: Lsn.Lsn, replyNow: boolean): void {
     this.#received = Lsn.max(this.#received, walEnd)
     const outstanding = this.#insideTransaction || this.#confirmed < this.#lastCommitEnd
-    if (!outstanding) this.#confirmed = Lsn.max(this.#confirmed, walEnd)
+    if (!outstanding && walEnd > this.#confirmed) {
+      this.#confirmed = walEnd
+      this.#sendStatusSoon()
+    }
     if (replyNow) this.sendStatus()
+  }
+
+  /** A progress that nobody asked for: told soon, so that the slot's position is fresh, but not for every transaction. */
+  #sendStatusSoon(): void {
+    this.#soon ??= setTimeout(() => this.sendStatus(), statusDelayMillis)
   }
 
   /** Postgres 18 only warns where 15 fails: a missing publication would be an empty stream for ever. */

@@ -1,0 +1,137 @@
+import { Duration, Effect, type Scope } from "effect"
+import type { CaptureError } from "../capture/CaptureError.ts"
+import * as CaptureState from "../capture/CaptureState.ts"
+import * as Catalogue from "../capture/Catalogue.ts"
+import { ChangeReader } from "../capture/ChangeReader.ts"
+import * as Identity from "../capture/Identity.ts"
+import * as ReplicationStream from "../capture/ReplicationStream.ts"
+import * as Snapshot from "../capture/Snapshot.ts"
+import { AppConfig } from "../Config.ts"
+import type { Kafka } from "../connections/Kafka.ts"
+import type { KafkaError } from "../connections/KafkaError.ts"
+import { Postgres } from "../connections/Postgres.ts"
+import type { PostgresError } from "../connections/PostgresError.ts"
+import * as TableName from "../domain/TableName.ts"
+import * as TopicName from "../domain/TopicName.ts"
+import type { EncodeError } from "../publish/EncodeError.ts"
+import type { PublishError } from "../publish/PublishError.ts"
+import { makeRecordEncoder } from "../publish/RecordEncoder.ts"
+import * as Tails from "../publish/Tails.ts"
+import * as Topics from "../publish/Topics.ts"
+import { CaptureObserver } from "./CaptureObserver.ts"
+import { Outbox } from "./Outbox.ts"
+import * as SendAhead from "./SendAhead.ts"
+import * as SnapshotPublisher from "./SnapshotPublisher.ts"
+import * as StreamPublisher from "./StreamPublisher.ts"
+import { version } from "./Version.ts"
+
+export type CaptureFailure = CaptureError | EncodeError | KafkaError | PostgresError | PublishError
+
+/** Back-off between sessions: a restarted Postgres is picked up within seconds. */
+const firstDelayMillis = 100
+const maxDelayMillis = 2_000
+
+/**
+ * From the WAL to Kafka, for ever: the first snapshot if it isn't done, then the stream. What can pass by itself is
+ * retried from the slot; it fails with what a person must settle.
+ *
+ * Guarantees: every committed change of a captured table reaches its topic, in commit order per partition; the slot is
+ * confirmed only to the end of a transaction all of whose records, and everything before, Kafka has acknowledged;
+ * what a topic already holds is not written again. Memory holds what the socket may buffer and two batches.
+ */
+export const run: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres> = Effect.gen(function*() {
+  const observer = yield* CaptureObserver
+  let delay = firstDelayMillis
+  for (;;) {
+    const started = Date.now()
+    const error = yield* Effect.flip(Effect.scoped(session))
+    if (!error.isRetryable) return yield* Effect.fail(error)
+    observer.retrying(error)
+    if (Date.now() - started > maxDelayMillis * 2) delay = firstDelayMillis
+    yield* Effect.logWarning(`capture interrupted, going on from the slot in ${delay} ms: ${error.message}`)
+    yield* Effect.sleep(Duration.millis(delay))
+    delay = Math.min(delay * 2, maxDelayMillis)
+  }
+})
+
+/** From connecting to the first failure. The slot is taken before the topics' ends are read, so that nobody else writes after. */
+const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres | Scope.Scope> = Effect.gen(function*() {
+  const { kafka, publish, source } = yield* AppConfig
+  const postgres = yield* Postgres
+  const outbox = yield* Outbox
+  const state = CaptureState.make(source.stateSchema, source.slot)
+  const { generatedColumns, record } = yield* Identity.verify(postgres, state, source)
+  const catalogue = Catalogue.make(postgres)
+  const tables = yield* presentTables(catalogue, source.tables, generatedColumns)
+  const topics = yield* Topics.verify(
+    tables.map(({ relation }) => ({ topic: TopicName.ofTable(kafka.topicPrefix, relation), hasKey: relation.key.length > 0 })), kafka)
+
+  const snapshot = record.snapshot === "pending" ? yield* SnapshotPublisher.begin(state, source.slot, source.tables) : undefined
+  const stream = yield* ReplicationStream.open(source)
+  const tails = yield* Tails.read([...topics.keys()])
+  const sends = yield* SendAhead.make<KafkaError>()
+  const encoder = makeRecordEncoder({
+    topicPrefix: kafka.topicPrefix,
+    database: record.database,
+    epoch: record.epoch,
+    connectorVersion: version,
+    partitionsOf: (topic) => topics.get(topic)?.partitions ?? kafka.partitions,
+    compacted: (topic) => topics.get(topic)?.isCompacted ?? false,
+    tombstones: publish.tombstones,
+    truncates: publish.truncates
+  })
+  const writer = yield* outbox.open({ clientId: `cdc-${source.slot}`, batchBytes: publish.batchBytes })
+  const work = Effect.gen(function*() {
+    yield* finishSnapshot({ state, tables, tails, epoch: record.epoch, encoder, writer, sends, snapshot })
+    const selected = new Set(source.tables.map(TableName.format))
+    const reader = new ChangeReader(catalogue, (table) => selected.has(TableName.format(table)))
+    return yield* StreamPublisher.publish({ stream, reader, encoder, tails, writer, sends, state })
+  })
+  return yield* Effect.raceFirst(work, sends.failure)
+})
+
+interface SnapshotFinish extends Omit<SnapshotPublisher.SnapshotWork, "snapshot" | "consistentPoint" | "lastOrder" | "isFirstRecord"> {
+  readonly epoch: number
+  readonly tails: Tails.Tails
+  /** Just taken; undefined: an earlier process began, and a later snapshot continues it. */
+  readonly snapshot: Snapshot.Snapshot | undefined
+}
+
+/** Reads what the first snapshot still lacks. The slot is ours by now and stands at the consistent point. */
+const finishSnapshot = Effect.fnUntraced(function*(
+  work: SnapshotFinish
+): Effect.fn.Return<void, EncodeError | PostgresError, Postgres> {
+  const sql = yield* Postgres
+  const record = yield* work.state.load(sql)
+  if (record === undefined || record.snapshot !== "reading") return
+  const consistentPoint = record.consistentPoint!
+  const done = yield* work.state.tablesDone(sql)
+  const last = work.tails.last
+  const isOurs = last !== undefined && last.epoch === work.epoch && last.commitLsn === consistentPoint - 1n
+  yield* Effect.scoped(Effect.gen(function*() {
+    yield* SnapshotPublisher.publish({
+      ...work,
+      snapshot: work.snapshot ?? (yield* Snapshot.open),
+      tables: work.tables.filter(({ relation }) => !done.has(TableName.format(relation))),
+      consistentPoint,
+      lastOrder: isOurs ? last.order : 0,
+      isFirstRecord: !isOurs
+    })
+  }))
+  yield* work.state.snapshotDone(sql)
+})
+
+/** The captured tables that are there. One that is gone can't be read any more, but its changes up to then are still to come. */
+const presentTables = Effect.fnUntraced(function*(
+  catalogue: Catalogue.Catalogue,
+  names: ReadonlyArray<TableName.TableName>,
+  generatedColumns: boolean
+) {
+  const tables: Array<Snapshot.ReadableTable> = []
+  for (const name of names) {
+    const announced = yield* catalogue.announce(name, generatedColumns)
+    if (announced === undefined) yield* Effect.logWarning(`captured table ${TableName.format(name)} is not in the database`)
+    else tables.push({ relation: yield* catalogue.resolve(announced.message), isPartitioned: announced.isPartitioned })
+  }
+  return tables
+})

@@ -1,0 +1,48 @@
+import { Context } from "effect"
+import * as Metrics from "../observability/Metrics.ts"
+import type { CaptureFailure } from "./CaptureLoop.ts"
+
+/** Told what capture does, at most a few times per batch. The callbacks only note it: they neither fail nor wait. */
+export interface CaptureObserver {
+  /** It has the slot and its topics, and goes to work: on the snapshot, or on the stream. */
+  readonly running: () => void
+  /** Transactions that ended in a batch. */
+  readonly transactions: (count: number) => void
+  /** `op` as in the envelope: c, u, d, r or t. */
+  readonly changes: (table: string, op: string, count: number) => void
+  /** Acknowledged by Kafka; `seconds` is the whole request's, whatever topics it has. */
+  readonly published: (topic: string, records: number, seconds: number) => void
+  readonly snapshotRows: (table: string, rows: number) => void
+  readonly snapshotTablesRemaining: (tables: number) => void
+  /** It failed, and will go on by itself. */
+  readonly retrying: (error: CaptureFailure) => void
+}
+
+const ignore = () => {}
+
+export const silent: CaptureObserver = {
+  running: ignore,
+  transactions: ignore,
+  changes: ignore,
+  published: ignore,
+  snapshotRows: ignore,
+  snapshotTablesRemaining: ignore,
+  retrying: ignore
+}
+
+/** The observer in use; where nobody gives one, nobody is told. */
+export const CaptureObserver = Context.Reference<CaptureObserver>("cdc/run/CaptureObserver", { defaultValue: () => silent })
+
+/** Counts for Prometheus. */
+export const metrics = (slot: string): CaptureObserver => ({
+  ...silent,
+  transactions: (count) => Metrics.captured(slot, count),
+  changes: Metrics.changesCaptured,
+  published: (topic, records, seconds) => {
+    Metrics.published(topic, records)
+    Metrics.publishDuration(topic, seconds)
+  },
+  snapshotRows: Metrics.snapshotRows,
+  snapshotTablesRemaining: Metrics.snapshotTablesRemaining,
+  retrying: (error) => Metrics.failed("capture", "reason" in error ? error.reason : error._tag, true)
+})

@@ -1,0 +1,102 @@
+import { Effect, type Scope } from "effect"
+import type { CaptureError } from "../capture/CaptureError.ts"
+import type { CaptureState } from "../capture/CaptureState.ts"
+import type { ChangeReader, Commit } from "../capture/ChangeReader.ts"
+import type { ReplicationStream } from "../capture/ReplicationStream.ts"
+import type { KafkaError } from "../connections/KafkaError.ts"
+import { Postgres } from "../connections/Postgres.ts"
+import type { PostgresError } from "../connections/PostgresError.ts"
+import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
+import * as Position from "../domain/Position.ts"
+import type { RowChange } from "../domain/RowChange.ts"
+import * as TableName from "../domain/TableName.ts"
+import type { EncodeError } from "../publish/EncodeError.ts"
+import type { RecordEncoder } from "../publish/RecordEncoder.ts"
+import type { Tails } from "../publish/Tails.ts"
+import type { TopicWriter } from "../publish/TopicWriter.ts"
+import { CaptureObserver } from "./CaptureObserver.ts"
+import * as Encoding from "./Encoding.ts"
+import { writeObserved } from "./Outbox.ts"
+import type { SendAhead } from "./SendAhead.ts"
+
+export interface StreamWork {
+  readonly stream: ReplicationStream
+  readonly reader: ChangeReader
+  readonly encoder: RecordEncoder
+  /** Read after the slot was taken: what they hold is not written again. */
+  readonly tails: Tails
+  readonly writer: TopicWriter
+  readonly sends: SendAhead<KafkaError>
+  readonly state: CaptureState
+}
+
+/** Publishes the stream for ever. While one batch is being sent the next is decoded and encoded. */
+export const publish = Effect.fnUntraced(function*(
+  work: StreamWork
+): Effect.fn.Return<never, CaptureError | EncodeError | PostgresError, Postgres | Scope.Scope> {
+  const observer = yield* CaptureObserver
+  const progress = yield* recordProgress(work.state)
+  const withoutHeld = dropHeld(work.tails)
+  for (;;) {
+    const messages = yield* work.stream.take
+    const { changes, commits, lastCommit } = yield* work.reader.read(messages)
+    const encoded: Array<OutgoingRecord> = []
+    yield* Encoding.encode(work.encoder, changes, encoded)
+    const records = withoutHeld(encoded)
+    observer.transactions(commits)
+    Encoding.count(changes, (change, op, count) => observer.changes(TableName.format(change.relation), op, count))
+    yield* work.sends.submit(Effect.tap(writeObserved(work.writer, records), () =>
+      Effect.sync(() => acknowledged(work.stream, lastCommit, changes, progress))))
+  }
+})
+
+/**
+ * The only place where the slot's position moves because of a commit: sends are done one after the other, so everything up
+ * to this commit is acknowledged.
+ */
+const acknowledged = (
+  stream: ReplicationStream,
+  lastCommit: Commit | undefined,
+  changes: ReadonlyArray<RowChange>,
+  progress: Progress
+): void => {
+  const lastChange = changes.at(-1)
+  progress.hasRows ||= lastChange !== undefined
+  if (lastCommit === undefined) return
+  stream.confirm(lastCommit.endLsn)
+  // A transaction without rows of ours is not noted: noting makes such a transaction itself, and so on for ever.
+  if (progress.hasRows) progress.unrecorded = lastCommit
+  progress.hasRows = lastChange !== undefined && lastChange.transaction.commitLsn > lastCommit.commitLsn
+}
+
+interface Progress {
+  /** The last published commit, until it is recorded. */
+  unrecorded: Commit | undefined
+  /** There are published rows whose commit is still to come. */
+  hasRows: boolean
+}
+
+/** Notes in Postgres what is published, once a second while there is anything, and at the end: a copy for people to look at. */
+const recordProgress = Effect.fnUntraced(function*(state: CaptureState): Effect.fn.Return<Progress, never, Postgres | Scope.Scope> {
+  const sql = yield* Postgres
+  const progress: Progress = { unrecorded: undefined, hasRows: false }
+  const record = Effect.suspend(() => {
+    const commit = progress.unrecorded
+    progress.unrecorded = undefined
+    return commit === undefined ? Effect.void : state.published(sql, commit.commitMicros, commit.endLsn)
+  }).pipe(Effect.catch((error) => Effect.logDebug(`progress not noted: ${error.message}`)))
+  yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(record, "1 second")))
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep("1 second"), record)))
+  return progress
+})
+
+/** Nothing is held twice past the furthest end of all partitions, so beyond it nothing is looked up. */
+const dropHeld = (tails: Tails) => {
+  let last = tails.last
+  return (records: ReadonlyArray<OutgoingRecord>): ReadonlyArray<OutgoingRecord> => {
+    if (last === undefined || records.length === 0) return records
+    const missing = records.filter((record) => !tails.holds(record))
+    if (Position.isAfter(records.at(-1)!.position, last)) last = undefined
+    return missing
+  }
+}
