@@ -43,7 +43,7 @@ const endingOfError = (error: unknown): Ending => {
   const { _tag: tag, message, reason } = error as { _tag?: string; reason?: string; message?: string }
   const code = tag === undefined ? undefined : codeOf(tag, reason)
   if (code === undefined) return { code: exitCodes.bug, message: bugReport(error) }
-  return { code, message: message ?? String(error) }
+  return { code, message: tag === "Findings" ? null : message ?? String(error) }
 }
 
 type Codes = number | Readonly<Record<string, number>>
@@ -61,8 +61,7 @@ const table: Readonly<Record<string, Codes>> = {
   ConsumeError: { gap: exitCodes.needsPerson },
   PipelineError: { misconfigured: exitCodes.usage, needsReplay: exitCodes.needsPerson },
   HttpApiError: exitCodes.cannotStart,
-  EmbeddedError: exitCodes.cannotStart,
-  HubError: exitCodes.cannotStart
+  EmbeddedServerError: exitCodes.cannotStart
 }
 
 const codeOf = (tag: string, reason: string | undefined): number | undefined => {

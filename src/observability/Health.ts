@@ -1,4 +1,4 @@
-import { Context, Effect, Layer } from "effect"
+import { Context, Layer } from "effect"
 
 /** A named part of this process, and whether it can do its work now. */
 export interface Check {
@@ -16,25 +16,24 @@ export interface Check {
  */
 export class Health extends Context.Service<Health, {
   /** This process will run the part `name`; not ready until it reports ok. */
-  readonly expect: (name: string) => Effect.Effect<void>
-  readonly ok: (name: string) => Effect.Effect<void>
-  readonly failing: (name: string, reason: string) => Effect.Effect<void>
+  readonly expect: (name: string) => void
+  readonly ok: (name: string) => void
+  readonly failing: (name: string, reason: string) => void
   /** In the order in which they became known. */
-  readonly checks: Effect.Effect<ReadonlyArray<Check>>
+  readonly checks: () => ReadonlyArray<Check>
 }>()("cdc/observability/Health") {
   static readonly layer = Layer.sync(Health, () => {
     const checks = new Map<string, Check>()
-    const report = (name: string, state: Check["state"], reason: string | null) =>
-      Effect.sync(() => {
-        const before = checks.get(name)
-        const since = before?.state === state ? before.since : new Date().toISOString()
-        checks.set(name, { name, state, reason, since })
-      })
+    const report = (name: string, state: Check["state"], reason: string | null) => {
+      const before = checks.get(name)
+      const since = before?.state === state ? before.since : new Date().toISOString()
+      checks.set(name, { name, state, reason, since })
+    }
     return Health.of({
-      expect: (name) => report(name, "starting", "not started yet"),
+      expect: (name) => report(name, "starting", "not running yet"),
       ok: (name) => report(name, "ok", null),
       failing: (name, reason) => report(name, "failing", reason),
-      checks: Effect.sync(() => [...checks.values()])
+      checks: () => [...checks.values()]
     })
   })
 }

@@ -1,4 +1,4 @@
-import { Effect, Metric } from "effect"
+import { Context, Effect, Metric } from "effect"
 import { PrometheusMetrics } from "effect/observability"
 import { collectDefaultMetrics, Registry } from "prom-client"
 import * as Names from "./MetricNames.ts"
@@ -6,20 +6,20 @@ import type { SlotReading } from "./SystemStatus.ts"
 
 /**
  * What the process tells Prometheus, by function: nobody else spells a metric or a label. All are cheap (a map look-up
- * and an addition) and meant to be called once per batch.
+ * and an addition), meant to be called once per batch, also from callbacks.
  */
 
-export const captured = (slot: string, transactions: number): Effect.Effect<void> =>
+export const captured = (slot: string, transactions: number): void =>
   add(Names.transactionsCaptured, { slot }, transactions)
 
 /** `op` as in the envelope: c, u, d, r or t. */
-export const changesCaptured = (table: string, op: string, changes: number): Effect.Effect<void> =>
+export const changesCaptured = (table: string, op: string, changes: number): void =>
   add(Names.changesCaptured, { table, op }, changes)
 
-export const published = (topic: string, records: number): Effect.Effect<void> =>
+export const published = (topic: string, records: number): void =>
   add(Names.changesPublished, { topic }, records)
 
-export const publishDuration = (topic: string, seconds: number): Effect.Effect<void> =>
+export const publishDuration = (topic: string, seconds: number): void =>
   observe(Names.publishDuration, { topic }, seconds)
 
 /** One committed batch of a pipeline. */
@@ -28,55 +28,55 @@ export const applied = (batch: {
   readonly changes: number
   /** How long the transaction took. */
   readonly seconds: number
-  /** From the source's commit to the aggregate's, of the oldest change in the batch; undefined for snapshot reads. */
-  readonly latencySeconds?: number | undefined
-}): Effect.Effect<void> =>
-  Effect.all([
-    add(Names.changesApplied, { pipeline: batch.pipeline }, batch.changes),
-    observe(Names.applyDuration, { pipeline: batch.pipeline }, batch.seconds),
-    observe(Names.batchChanges, { pipeline: batch.pipeline }, batch.changes),
-    set(Names.lastAppliedTimestamp, { pipeline: batch.pipeline }, Date.now() / 1_000),
-    batch.latencySeconds === undefined
-      ? Effect.void
-      : observe(Names.endToEndLatency, { pipeline: batch.pipeline }, batch.latencySeconds)
-  ], { discard: true })
+  /** When it was committed, milliseconds since 1970. */
+  readonly atMillis: number
+  /** When each streamed change committed at its source, µs since 1970. */
+  readonly commitMicros: ReadonlyArray<number>
+}): void => {
+  const labels = { pipeline: batch.pipeline }
+  add(Names.changesApplied, labels, batch.changes)
+  observe(Names.applyDuration, labels, batch.seconds)
+  observe(Names.batchChanges, labels, batch.changes)
+  set(Names.lastAppliedTimestamp, labels, batch.atMillis / 1_000)
+  const latency = series(Names.endToEndLatency, labels)
+  for (const commitMicros of batch.commitMicros) {
+    latency.updateUnsafe(Math.max(0, batch.atMillis / 1_000 - commitMicros / 1_000_000), Context.empty())
+  }
+}
 
-export const deadLetters = (pipeline: string, reason: string, records: number): Effect.Effect<void> =>
+export const deadLetters = (pipeline: string, reason: string, records: number): void =>
   add(Names.deadLetters, { pipeline, reason }, records)
 
 /** `reason` is that of the stage's error class: bounded. */
-export const failed = (stage: string, reason: string, retryable: boolean): Effect.Effect<void> =>
+export const failed = (stage: string, reason: string, retryable: boolean): void =>
   add(Names.errors, { stage, reason, retryable: String(retryable) }, 1)
 
-export const snapshotRows = (table: string, rows: number): Effect.Effect<void> => add(Names.snapshotRows, { table }, rows)
+export const snapshotRows = (table: string, rows: number): void => add(Names.snapshotRows, { table }, rows)
 
-export const snapshotTablesRemaining = (tables: number): Effect.Effect<void> =>
+export const snapshotTablesRemaining = (tables: number): void =>
   set(Names.snapshotTablesRemaining, {}, tables)
 
-export const pipelineLag = (pipeline: string, topic: string, partition: number, records: number): Effect.Effect<void> =>
+export const pipelineLag = (pipeline: string, topic: string, partition: number, records: number): void =>
   set(Names.pipelineLagRecords, { pipeline, topic, partition: String(partition) }, records)
 
-export const buildInfo = (version: string): Effect.Effect<void> => set(Names.buildInfo, { version }, 1)
+export const buildInfo = (version: string): void => set(Names.buildInfo, { version }, 1)
 
 const slotStatuses = ["reserved", "extended", "unreserved", "lost", "missing"] as const
 
-export const replication = (slot: SlotReading): Effect.Effect<void> => {
+export const replication = (slot: SlotReading): void => {
   const labels = { slot: slot.name }
-  return Effect.all([
-    set(Names.replicationLagBytes, labels, Number(slot.lagBytes)),
-    set(Names.replicationRetainedWalBytes, labels, Number(slot.retainedWalBytes)),
-    set(Names.replicationLagSeconds, labels, slot.lagSeconds),
-    set(Names.replicationConnected, labels, slot.connected ? 1 : 0),
-    ...slotStatuses.map((status) => set(Names.slotStatus, { ...labels, status }, status === slot.walStatus ? 1 : 0))
-  ], { discard: true })
+  set(Names.replicationLagBytes, labels, slot.lagBytes)
+  set(Names.replicationRetainedWalBytes, labels, slot.retainedWalBytes)
+  set(Names.replicationLagSeconds, labels, slot.lagSeconds)
+  set(Names.replicationConnected, labels, slot.connected ? 1 : 0)
+  for (const status of slotStatuses) set(Names.slotStatus, { ...labels, status }, status === slot.walStatus ? 1 : 0)
 }
 
 /** The text of `/metrics`: ours, then what every Node dashboard looks for (`process_…`, `nodejs_…`). */
-export const text: Effect.Effect<string> = Effect.gen(function*() {
-  const ours = yield* PrometheusMetrics.format()
-  const node = yield* Effect.promise(() => processRegistry().metrics())
-  return `${ours}${node}`
-})
+export const text: Effect.Effect<string> = Effect.map(
+  Effect.promise(() => processRegistry().metrics()),
+  (node) => `${PrometheusMetrics.formatUnsafe(Context.empty())}${node}`
+)
 
 export const contentType = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -92,8 +92,8 @@ const processRegistry = (): Registry => {
 
 type Labels<Label extends string> = Readonly<Record<Label, string>>
 
-const add = <Label extends string>(name: Names.MetricName<Label>, labels: Labels<Label>, amount: number) =>
-  Metric.update(series(name, labels), amount)
+const add = <Label extends string>(name: Names.MetricName<Label>, labels: Labels<Label>, amount: number): void =>
+  series(name, labels).updateUnsafe(amount, Context.empty())
 const set = add
 const observe = add
 

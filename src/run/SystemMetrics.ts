@@ -6,7 +6,7 @@ import { recordsBehind } from "./SystemStatus.ts"
 
 /** The gauges that are read, not counted: each scrape brings them up to date. */
 export const record = (reading: SystemReading, { capture, snapshot }: SystemStatus): Effect.Effect<void> =>
-  Effect.all([
+  Effect.sync(() => {
     Metrics.replication({
       name: capture.slot,
       connected: reading.wal.slot?.active === true,
@@ -14,8 +14,9 @@ export const record = (reading: SystemReading, { capture, snapshot }: SystemStat
       lagBytes: capture.lagBytes,
       retainedWalBytes: capture.retainedWalBytes,
       lagSeconds: capture.lagSeconds ?? 0
-    }),
-    Metrics.snapshotTablesRemaining(snapshot.tables.length - snapshot.tablesDone),
-    ...reading.offsets.map((offset) =>
-      Metrics.pipelineLag(offset.pipeline, offset.topic, offset.partition, recordsBehind([offset], reading.ends)))
-  ], { discard: true })
+    })
+    Metrics.snapshotTablesRemaining(snapshot.tables.length - snapshot.tablesDone)
+    for (const offset of reading.offsets) {
+      Metrics.pipelineLag(offset.pipeline, offset.topic, offset.partition, recordsBehind([offset], reading.ends))
+    }
+  })

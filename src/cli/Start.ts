@@ -1,0 +1,87 @@
+import { Console, Effect, Layer, Random, Redacted } from "effect"
+import { Command, Flag } from "effect/cli"
+import { AppConfig } from "../Config.ts"
+import { Activity } from "../embedded/hub/Activity.ts"
+import { EmbeddedServers } from "../embedded/Servers.ts"
+import { Progress } from "../run/Progress.ts"
+import * as Setup from "../run/Setup.ts"
+import * as Connections from "./Connections.ts"
+import * as Parts from "./Parts.ts"
+import * as SampleHub from "./SampleHub.ts"
+import { serve, urlOf } from "./Serve.ts"
+
+export const start = Command.make(
+  "start",
+  {
+    companies: Flag.Int("companies").pipe(
+      Flag.withDescription("Size of the sample hub, when it is made; everything else is in proportion"),
+      Flag.withDefault(2_000)
+    ),
+    seed: Flag.Int("seed").pipe(
+      Flag.withDescription("The same seed makes the same sample"),
+      Flag.withDefault(1)
+    ),
+    rate: Flag.Finite("rate").pipe(
+      Flag.withDescription("Rows that the sample hub's activity changes per second, about"),
+      Flag.withDefault(20)
+    ),
+    noActivity: Flag.Boolean("no-activity").pipe(
+      Flag.withDescription("Leave the sample hub alone"),
+      Flag.withDefault(false)
+    )
+  },
+  Effect.fnUntraced(function*({ companies, noActivity, rate, seed }) {
+    const { pipelines } = yield* AppConfig
+    yield* tellServers
+    yield* SampleHub.prepare({ companies, seed })
+    for (const line of yield* Setup.setup) yield* Effect.logDebug(line)
+
+    // Ids come from the activity's seed, so each start takes another one than the starts before it.
+    const activity = Activity.layer({ seed: yield* Random.nextInt, changesPerSecond: noActivity ? 0 : Math.max(0, rate) })
+    yield* Effect.scoped(Effect.gen(function*() {
+      const hub = yield* SampleHub.control
+      const parts = [Parts.capture, ...yield* Parts.pipelines(pipelines.enabled)]
+      yield* Effect.raceFirst(serve(parts, hub), Effect.andThen(tellProgress, Effect.never))
+    })).pipe(Effect.provide(activity))
+  }, Effect.provide(Connections.layer.pipe(Layer.provideMerge(EmbeddedServers.layer))))
+).pipe(
+  Command.withShortDescription("Everything on this machine, with a sample hub"),
+  Command.withDescription(
+    "Everything on this machine: an embedded Postgres and Kafka (or those of DATABASE_URL and KAFKA_BROKERS), a sample hub that is kept "
+      + "busy, capture, pipelines and the status page. Data stays in .data/; Ctrl-C stops all of it, the next start resumes. "
+      + "SIGUSR1, POST /hub/pause and POST /hub/resume pause the sample hub."
+  ),
+  Command.withExamples([
+    { command: "cdc start", description: "As npm start does" },
+    { command: "cdc start --companies 200 --rate 100", description: "A smaller hub, five times as busy" },
+    { command: "curl -X POST localhost:8085/hub/pause", description: "Quiet writers, so that the status becomes settled" }
+  ])
+)
+
+const tellServers = Effect.gen(function*() {
+  const { kafka, source } = yield* AppConfig
+  const { host, pathname } = new URL(Redacted.value(source.databaseUrl))
+  yield* Console.error(`Postgres at ${host}${pathname}, Kafka at ${kafka.brokers.join(", ")}.`)
+})
+
+/** What a person waits for, once each: the snapshot, and being caught up. Then how to look, and how to stop. */
+const tellProgress = Effect.gen(function*() {
+  const { http, kafka } = yield* AppConfig
+  const progress = yield* Progress
+  let told = ""
+  while (true) {
+    const { caughtUp, snapshot } = yield* progress.status
+    if (caughtUp) break
+    const line = `Snapshot: ${snapshot.tablesDone} of ${snapshot.tables.length} tables.`
+    if (snapshot.state === "reading" && line !== told) yield* Console.error(told = line)
+    yield* Effect.sleep("500 millis")
+  }
+  yield* Console.error(`Caught up: every row is in its topic (${kafka.topicPrefix}.<schema>.<table>), every aggregate is right.
+
+  Look:  ${urlOf(http)}   npx cdc status   npx cdc verify
+  Stop:  Ctrl-C; the next start goes on from here.
+`)
+}).pipe(
+  // A status that can't be had now is no reason to stop: the parts say what is wrong.
+  Effect.catch((error) => Effect.logDebug("no status yet", { reason: error.message }))
+)

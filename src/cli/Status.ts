@@ -1,0 +1,64 @@
+import { Console, Effect } from "effect"
+import { Command, Flag } from "effect/cli"
+import { captureStates, pipelineStates, type SystemStatus } from "../observability/SystemStatus.ts"
+import { Progress } from "../run/Progress.ts"
+import * as Connections from "./Connections.ts"
+
+export const status = Command.make(
+  "status",
+  {
+    json: Flag.Boolean("json").pipe(Flag.withDescription("The same as /status answers"), Flag.withDefault(false))
+  },
+  Effect.fnUntraced(function*({ json }) {
+    const progress = yield* Progress
+    const found = yield* progress.status
+    yield* Console.log(json ? JSON.stringify(found, null, 2) : render(found))
+  }, Effect.provide(Connections.layer))
+).pipe(
+  Command.withShortDescription("How far the whole system is"),
+  Command.withDescription(
+    "How far the whole system is, told from Postgres and Kafka: also while nothing of it runs. Takes up to 2 s to see whether it is caught up."
+  ),
+  Command.withExamples([
+    { command: "cdc status", description: "For people" },
+    { command: "cdc status --json", description: "For machines: .caughtUp, .settled, .capture.lagBytes, .pipelines[].lagRecords" }
+  ])
+)
+
+/** The status for a person. */
+export const render = (status: SystemStatus): string => {
+  const { capture, pipelines, snapshot } = status
+  const rows = snapshot.tables.reduce((sum, table) => sum + table.rows, 0)
+  const lines = [
+    `${status.caughtUp ? "Caught up" : "Not caught up"}${status.settled ? " and settled" : ""}.`,
+    "",
+    `capture   ${capture.state}: ${captureStates[capture.state]}`,
+    `          slot ${capture.slot}, confirmed ${capture.confirmedLsn ?? "-"} of ${capture.currentLsn}`,
+    `          ${count(capture.lagBytes)} bytes behind (${age(capture.lagSeconds)}), ${count(capture.retainedWalBytes)} bytes of WAL kept`,
+    `snapshot  ${snapshot.state}: ${snapshot.tablesDone} of ${snapshot.tables.length} tables, ${count(rows)} rows`,
+    "",
+    table([
+      ["pipeline", "state", "behind", "lag", "applied", "written", "pending", "dead letters"],
+      ...pipelines.map((pipeline) => [
+        pipeline.name,
+        pipeline.state,
+        count(pipeline.lagRecords),
+        age(pipeline.lagSeconds),
+        count(pipeline.applied),
+        count(pipeline.writes),
+        count(pipeline.pending),
+        count(pipeline.deadLetters)
+      ])
+    ]),
+    ...pipelines.filter(({ state }) => state !== "running").map(({ name, state }) => `${name} is ${state}: ${pipelineStates[state]}`)
+  ]
+  return lines.join("\n")
+}
+
+const count = (value: number): string => value.toLocaleString("en-US")
+const age = (seconds: number | null): string => seconds === null ? "-" : `${Math.round(seconds * 10) / 10} s`
+
+const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
+  return rows.map((row) => row.map((cell, column) => column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)).join("  ")).join("\n")
+}

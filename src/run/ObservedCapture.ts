@@ -1,0 +1,22 @@
+import { Effect, Layer } from "effect"
+import { AppConfig } from "../Config.ts"
+import { Health } from "../observability/Health.ts"
+import { CaptureObserver, metrics } from "./CaptureObserver.ts"
+
+/** The check of capture in `/readyz`. */
+export const captureCheck = "capture"
+
+/** What capture tells becomes a check and metrics. */
+export const layer = Layer.effect(CaptureObserver, Effect.gen(function*() {
+  const health = yield* Health
+  const { source } = yield* AppConfig
+  const counts = metrics(source.slot)
+  return {
+    ...counts,
+    running: () => health.ok(captureCheck),
+    retrying: (error) => {
+      health.failing(captureCheck, error.message)
+      counts.retrying(error)
+    }
+  } satisfies CaptureObserver
+}))

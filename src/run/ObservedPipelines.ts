@@ -1,0 +1,20 @@
+import { Effect, Layer } from "effect"
+import { Health } from "../observability/Health.ts"
+import * as Metrics from "../observability/Metrics.ts"
+import { PipelineObserver } from "./PipelineObserver.ts"
+
+/** The check of a pipeline in `/readyz`. */
+export const checkOf = (pipeline: string): string => `pipeline ${pipeline}`
+
+/** What running pipelines tell becomes checks and metrics. */
+export const layer = Layer.effect(PipelineObserver, Effect.map(Health, (health): PipelineObserver => ({
+  state: (pipeline, state, why) => {
+    if (state === "running") health.ok(checkOf(pipeline))
+    else if (state === "starting") health.expect(checkOf(pipeline))
+    else health.failing(checkOf(pipeline), why ?? state)
+  },
+  applied: (pipeline, { changes, commitMicros, durationSeconds }) =>
+    Metrics.applied({ pipeline, changes, seconds: durationSeconds, atMillis: Date.now(), commitMicros }),
+  deadLetters: Metrics.deadLetters,
+  failed: (pipeline, reason, isRetryable) => Metrics.failed(checkOf(pipeline), reason, isRetryable)
+})))
