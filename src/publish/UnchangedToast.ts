@@ -22,6 +22,12 @@ export const unchanged = (type: ColumnType): string => {
       return unchangedBytes
     case "hstore":
       return unchangedHstore
+    case "vector":
+    case "halfvec":
+      return unchangedNumbers
+    case "geometry":
+    case "geography":
+      return `{"wkb":${unchangedBytes},"srid":null}`
     default:
       return unchangedText
   }

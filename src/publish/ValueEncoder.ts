@@ -2,6 +2,7 @@ import type { ColumnType } from "../domain/RowChange.ts"
 import { encodeArray } from "./types/Arrays.ts"
 import { bitsAndBytes } from "./types/Bits.ts"
 import { numbers, numbersInArrays } from "./types/Numbers.ts"
+import { spatial } from "./types/Spatial.ts"
 import { temporal, temporalInArrays } from "./types/Temporal.ts"
 import { quote, text } from "./types/Text.ts"
 
@@ -19,7 +20,7 @@ export interface TypeMapping {
   readonly inArrays: ReadonlySet<string>
 }
 
-const values: TypeFamily = { ...text, ...numbers, ...temporal, ...bitsAndBytes }
+const values: TypeFamily = { ...text, ...numbers, ...temporal, ...bitsAndBytes, ...spatial }
 
 /**
  * Debezium's mapping with `decimal.handling.mode=string`, everything else at its defaults; where it drops a type or is
@@ -29,10 +30,10 @@ export const debezium: TypeMapping = {
   values,
   elements: { ...values, ...numbersInArrays, ...temporalInArrays },
   inArrays: new Set([
-    ...["bool", "int2", "int4", "int8", "oid", "float4", "float8", "numeric"],
-    ...["date", "time", "timetz", "timestamp", "timestamptz"],
-    ...["text", "varchar", "bpchar", "citext", "ltree", "hstore", "uuid", "json", "jsonb"],
-    ...["inet", "cidr", "macaddr", "macaddr8", "bit", "bytea"]
+    "bool", "int2", "int4", "int8", "oid", "float4", "float8", "numeric",
+    "date", "time", "timetz", "timestamp", "timestamptz",
+    "text", "varchar", "bpchar", "citext", "ltree", "hstore", "uuid", "json", "jsonb",
+    "inet", "cidr", "macaddr", "macaddr8", "bit", "bytea"
   ])
 }
 

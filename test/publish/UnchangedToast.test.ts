@@ -16,6 +16,8 @@ describe("the placeholder of an unchanged value stored out of line", () => {
     [base("numeric"), null],
     [base("bytea"), Buffer.from(text).toString("base64")],
     [base("hstore"), JSON.stringify({ [text]: text })],
+    [base("vector"), byteValues],
+    [base("geometry"), { wkb: Buffer.from(text).toString("base64"), srid: null }],
     [arrayOf("text"), [text]],
     [arrayOf("jsonb"), [text]],
     [arrayOf("int4"), byteValues],

@@ -27,7 +27,8 @@ describe("every literal seen through Debezium, with the text of a real server", 
 })
 
 describe("any text of any type", () => {
-  const types = [...new Map(cases.map(({ column }) => [JSON.stringify(column), column])).values()]
+  const extensions = ["vector", "geometry"].map((name) => base(name))
+  const types = [...new Map(cases.map(({ column }) => [JSON.stringify(column), column])).values(), ...extensions]
     .filter(({ name }) => !["bool", "int2", "int4", "int8", "oid", "numeric"].includes(name))
     .filter(({ element }) => element === undefined || !["bool", "int2", "int4", "int8", "oid"].includes(element.name))
 
@@ -52,6 +53,17 @@ describe("any text of any type", () => {
       const literal = `{${values.map((value) => (value === null ? "NULL" : printed(value))).join(",")}}`
       expect(JSON.parse(valueEncoder(arrayOf(base("text")))(literal))).toEqual(values)
     }))
+  })
+})
+
+describe("types of extensions", () => {
+  it.each([
+    ["vector", "[1,-2.5,1e-07]", "[1.0,-2.5,1.0E-7]"],
+    // ST_SetSRID(ST_MakePoint(1, 2), 4326), and the same point without an SRID.
+    ["geometry", "0101000020E6100000000000000000F03F0000000000000040", `{"wkb":"AQEAACDmEAAAAAAAAAAA8D8AAAAAAAAAQA==","srid":4326}`],
+    ["geography", "0101000000000000000000F03F0000000000000040", `{"wkb":"AQEAAAAAAAAAAADwPwAAAAAAAABA","srid":null}`]
+  ])("%s %s", (name, text, expected) => {
+    expect(valueEncoder(base(name))(text)).toBe(expected)
   })
 })
 
