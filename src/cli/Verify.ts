@@ -1,0 +1,90 @@
+import { Console, Effect } from "effect"
+import { Command, Flag } from "effect/cli"
+import { oracles } from "../../pipelines/Oracle.ts"
+import { AppConfig } from "../Config.ts"
+import { Progress } from "../run/Progress.ts"
+import * as Verify from "../run/Verify.ts"
+import * as Connections from "./Connections.ts"
+import { Findings } from "./ExitCode.ts"
+
+/** Compares what the enabled pipelines keep with the base tables, prints the verdict, and fails with `Findings` on any difference. */
+export const verifyAndPrint = Effect.fnUntraced(function*<E, R>(options: {
+  readonly json: boolean
+  readonly waitUntilApplied: Verify.Options<E, R>["waitUntilApplied"]
+}) {
+  const { pipelineSettings, pipelines, source } = yield* AppConfig
+  const verdict = yield* Verify.verify({
+    oracles: oracles.filter(({ pipeline }) => pipelines.enabled.includes(pipeline)),
+    settings: pipelineSettings,
+    stateSchema: source.stateSchema,
+    waitUntilApplied: options.waitUntilApplied
+  })
+  yield* Console.log(options.json ? JSON.stringify(verdict, null, 2) : render(verdict))
+  if (!verdict.equal) return yield* new Findings({ message: summary(verdict) })
+})
+
+export const verify = Command.make(
+  "verify",
+  {
+    json: Flag.Boolean("json").pipe(Flag.withDescription("Print the verdict as JSON"), Flag.withDefault(false))
+  },
+  Effect.fnUntraced(function*({ json }) {
+    const progress = yield* Progress
+    yield* verifyAndPrint({ json, waitUntilApplied: progress.waitUntilApplied })
+  }, Effect.provide(Connections.layer))
+).pipe(
+  Command.withShortDescription("Recompute every aggregate from the base tables and compare"),
+  Command.withDescription(
+    "Recompute every aggregate from the base tables and compare; right also while writes go on. Exit 1 if anything differs."
+  ),
+  Command.withExamples([
+    { command: "cdc verify", description: "A table of differences, or `no differences`, with what was compared" },
+    { command: "cdc verify --json", description: "The same for a machine" }
+  ])
+)
+
+/** The verdict for a person: counts per table, then every difference. */
+export const render = (verdict: Verify.Verdict): string => {
+  const counts = table(
+    ["table", "compared", "different", "unsettled", "unmanaged", "drifted"],
+    verdict.targets.map((target) => [
+      target.target,
+      String(target.compared),
+      `${new Set(target.differences.map(({ key }) => key)).size}${target.complete ? "" : " or more"}`,
+      String(target.unsettled.length),
+      String(target.unmanaged),
+      target.drifted === null ? "-" : String(target.drifted)
+    ])
+  )
+  const differences = verdict.targets.flatMap(({ differences, target }) =>
+    differences.map(({ column, expected, key, stored }) => [target, key, column, stored ?? "null", expected ?? "null"]))
+  const details = differences.length === 0 ? [] : [table(["table", "key", "column", "stored", "expected"], differences)]
+  return [counts, ...details, summary(verdict), ...notes(verdict)].join("\n\n")
+}
+
+const summary = (verdict: Verify.Verdict): string => {
+  if (verdict.equal) return "no differences"
+  const keys = verdict.targets.reduce((sum, { differences }) => sum + new Set(differences.map(({ key }) => key)).size, 0)
+  return `${keys} ${keys === 1 ? "row differs" : "rows differ"} from the base tables`
+}
+
+const notes = (verdict: Verify.Verdict): ReadonlyArray<string> => [
+  ...(verdict.applied ? [] : ["The pipelines had not applied all earlier changes in time; what differs may be changes on their way. See `cdc status`."]),
+  ...(verdict.targets.every(({ complete }) => complete) ? [] : ["There are more differences than shown; these are the first of their table."]),
+  ...(verdict.targets.every(({ unsettled }) => unsettled.length === 0)
+    ? []
+    : ["Unsettled rows changed in every round; compare again when writers are quieter."])
+]
+
+const widestCell = 60 // beyond it a value is cut, so that a row stays readable
+
+/** Columns as wide as their widest cell, counts flush right. */
+const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const cut = rows.map((cells) => cells.map((cell) => cell.length > widestCell ? `${cell.slice(0, widestCell - 1)}…` : cell))
+  const widths = head.map((name, n) => Math.max(name.length, ...cut.map((cells) => cells[n]!.length)))
+  return [head, ...cut].map((cells) =>
+    cells.map((cell, n) => countColumns.has(head[n]!) ? cell.padStart(widths[n]!) : cell.padEnd(widths[n]!)).join("  ").trimEnd()
+  ).join("\n")
+}
+
+const countColumns = new Set(["compared", "different", "unsettled", "unmanaged", "drifted"])

@@ -1,0 +1,171 @@
+import { Effect } from "effect"
+import { Postgres, type Sql } from "../connections/Postgres.ts"
+import { PostgresError } from "../connections/PostgresError.ts"
+import type { Oracle } from "../domain/Oracle.ts"
+import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
+
+/** One cell that is not what the base tables say; values as Postgres prints them, in UTC. */
+export interface Difference {
+  readonly key: string
+  readonly column: string
+  readonly stored: string | null
+  readonly expected: string | null
+}
+
+export interface TargetVerdict {
+  readonly pipeline: string
+  readonly target: string
+  /** Keys that were judged, and rows that no source backs and no pipeline ever wrote. */
+  readonly compared: number
+  readonly unmanaged: number
+  /** Values that time alone has moved beyond the bound since they were written; null where time changes nothing. */
+  readonly drifted: number | null
+  readonly differences: ReadonlyArray<Difference>
+  /** Keys that differed in every round, but each time otherwise: writers were busier than the comparison. */
+  readonly unsettled: ReadonlyArray<string>
+  /** False if there were more differences than `maxDifferences`; these are the first by key. */
+  readonly complete: boolean
+}
+
+export interface Verdict {
+  readonly equal: boolean
+  /** How often the base tables were compared: once if nothing differed. */
+  readonly rounds: number
+  /** False if the pipelines had not applied all earlier changes in time; differences may be changes on their way. */
+  readonly applied: boolean
+  readonly targets: ReadonlyArray<TargetVerdict>
+}
+
+export interface Options<E, R> {
+  readonly oracles: ReadonlyArray<Oracle>
+  /** Business settings by pipeline, as `AppConfig.pipelineSettings`. */
+  readonly settings: Readonly<Record<string, unknown>>
+  readonly stateSchema: string
+  /** Waits until everything committed before the call has been applied; false if that took longer. */
+  readonly waitUntilApplied: (timeoutMillis: number) => Effect.Effect<boolean, E, R>
+  readonly waitMillis?: number
+  /** Per target; what bounds the memory. */
+  readonly maxDifferences?: number
+}
+
+const maxRepeats = 5
+
+/**
+ * Compares the aggregates with their oracles, also while writes go on: all in one snapshot, then again what differed,
+ * after the pipelines have applied what was committed before. What differs twice in the same way is a difference.
+ */
+export const verify = Effect.fn("Verify.verify")(function*<E, R>(options: Options<E, R>) {
+  const questions = options.oracles.map((oracle): Question => ({
+    oracle,
+    settings: JSON.stringify(options.settings[oracle.pipeline] ?? {}),
+    limit: options.maxDifferences ?? 1_000
+  }))
+  yield* requireState(options.stateSchema)
+  const first = yield* inSnapshot(options.stateSchema, (sql) =>
+    Effect.forEach(questions, (question) =>
+      Effect.all({ found: compare(sql, question, everything), counts: count(sql, question) })))
+
+  let before: ReadonlyArray<Found> = first.map(({ found }) => found)
+  let now = before
+  let rounds = 1
+  let applied = true
+  while (rounds <= maxRepeats && now.some(({ differences }) => differences.length > 0)) {
+    applied = yield* options.waitUntilApplied(options.waitMillis ?? 10_000)
+    before = now
+    now = yield* inSnapshot(options.stateSchema, (sql) =>
+      Effect.forEach(questions, (question, n) => compare(sql, question, before[n]!)))
+    rounds++
+    if (now.every((found, n) => judge(before[n]!.differences, found.differences).unsettled.length === 0)) break
+  }
+
+  const targets = questions.map(({ oracle: { pipeline, target } }, n): TargetVerdict => ({
+    pipeline,
+    target,
+    ...first[n]!.counts,
+    ...judge(before[n]!.differences, now[n]!.differences),
+    complete: now[n]!.complete
+  }))
+  const equal = targets.every(({ complete, differences }) => complete && differences.length === 0)
+  return { equal, rounds, applied, targets } satisfies Verdict
+})
+
+/** What two comparisons, one after the other, say: the same cell twice is a difference; a key without any is still moving. */
+export const judge = (
+  before: ReadonlyArray<Difference>,
+  now: ReadonlyArray<Difference>
+): Pick<TargetVerdict, "differences" | "unsettled"> => {
+  const seen = new Set(before.map(fingerprint))
+  const differences = now.filter((difference) => seen.has(fingerprint(difference)))
+  const certain = new Set(differences.map(({ key }) => key))
+  return { differences, unsettled: [...new Set(now.map(({ key }) => key))].filter((key) => !certain.has(key)) }
+}
+
+const fingerprint = ({ column, expected, key, stored }: Difference): string => JSON.stringify([key, column, stored, expected])
+
+interface Question {
+  readonly oracle: Oracle
+  readonly settings: string
+  readonly limit: number
+}
+
+/** What differed at one moment; not `complete`: there was more than the limit. */
+interface Found {
+  readonly differences: ReadonlyArray<Difference>
+  readonly complete: boolean
+}
+
+const everything: Found = { differences: [], complete: false }
+
+/** Looks at the keys that differed before, or at all keys if not all that differed are known. */
+const compare = Effect.fnUntraced(function*(sql: Sql, { limit, oracle, settings }: Question, before: Found) {
+  if (before.complete && before.differences.length === 0) return before
+  const keys = before.complete ? [...new Set(before.differences.map(({ key }) => key))] : null
+  const differences = yield* sql.query<Difference>(
+    `Comparing ${oracle.target} with the base tables`,
+    `select key, "column", stored, expected from (${oracle.sql}\n) as difference order by key, "column" limit $3`,
+    [keys, settings, limit + 1]
+  )
+  return { differences: differences.slice(0, limit), complete: differences.length <= limit } satisfies Found
+})
+
+const count = Effect.fnUntraced(function*(sql: Sql, { oracle, settings }: Question) {
+  const doing = `Counting what is compared of ${oracle.target}`
+  const [counts] = yield* sql.query<{ compared: bigint; unmanaged: bigint }>(doing, oracle.unmanagedSql, [null, settings])
+  const drift = oracle.driftSql === undefined ? [] : yield* sql.query<{ drifted: bigint }>(doing, oracle.driftSql, [null, settings])
+  return {
+    compared: Number(counts!.compared),
+    unmanaged: Number(counts!.unmanaged),
+    drifted: drift[0] === undefined ? null : Number(drift[0].drifted)
+  }
+})
+
+/** One consistent view for all targets; times print in UTC whatever the role's settings. */
+const inSnapshot = Effect.fnUntraced(function*<A, E, R>(stateSchema: string, read: (sql: Sql) => Effect.Effect<A, E, R>) {
+  const postgres = yield* Postgres
+  return yield* postgres.transaction((sql) =>
+    sql.query("Opening a snapshot", "set transaction isolation level repeatable read, read only").pipe(
+      Effect.andThen(sql.query(
+        "Preparing the comparison",
+        "select set_config('search_path', $1, true), set_config('timezone', 'UTC', true), set_config('datestyle', 'ISO', true)",
+        [quoteIdentifier(stateSchema)]
+      )),
+      Effect.andThen(read(sql))
+    )
+  )
+})
+
+const requireState = Effect.fnUntraced(function*(stateSchema: string) {
+  const postgres = yield* Postgres
+  const name = quoteIdentifier(stateSchema)
+  const [state] = yield* postgres.query<{ found: boolean }>(
+    "Looking for the pipelines' state",
+    "select to_regclass($1) is not null and to_regclass($2) is not null as found",
+    [`${name}.managed`, `${name}.surrogates`]
+  )
+  if (state!.found) return
+  return yield* new PostgresError({
+    reason: "refused",
+    code: "42P01",
+    message: `The pipelines' state is not in schema ${stateSchema}: run \`cdc setup\` first, with the same configuration`
+  })
+})

@@ -1,0 +1,27 @@
+import { assert, describe, it } from "@effect/vitest"
+import { type Difference, judge } from "../../src/run/Verify.ts"
+
+const cell = (key: string, column: string, stored: string | null, expected: string | null): Difference => ({ key, column, stored, expected })
+
+describe("Verify.judge", () => {
+  it("calls different what two comparisons saw in the same way", () => {
+    const found = [cell("a", "score", "1", "2"), cell("b", "(row)", "absent", "present")]
+    assert.deepStrictEqual(judge(found, found), { differences: found, unsettled: [] })
+  })
+
+  it("lets go of what was mended between them", () => {
+    assert.deepStrictEqual(judge([cell("a", "score", "1", "2")], []), { differences: [], unsettled: [] })
+  })
+
+  it("calls unsettled what differs each time otherwise, or only now", () => {
+    const before = [cell("a", "score", "1", "2"), cell("b", "score", "1", "2"), cell("c", "score", null, "2")]
+    const now = [cell("a", "score", "1", "3"), cell("b", "score", "2", "2.5"), cell("c", "score", "null", "2"), cell("d", "score", "1", "2")]
+    assert.deepStrictEqual(judge(before, now), { differences: [], unsettled: ["a", "b", "c", "d"] })
+  })
+
+  it("takes a key with one certain cell as different, not as unsettled, and names each key once", () => {
+    const certain = cell("a", "score", "1", "2")
+    const now = [certain, cell("a", "score_tier", "x", "y"), cell("b", "score", "1", "2"), cell("b", "score_tier", "x", "y")]
+    assert.deepStrictEqual(judge([certain], now), { differences: [certain], unsettled: ["b"] })
+  })
+})
