@@ -57,7 +57,7 @@ const table: Readonly<Record<string, Codes>> = {
   CaptureError: { gap: exitCodes.needsPerson, undecodable: exitCodes.needsPerson },
   DecodeError: exitCodes.needsPerson,
   EncodeError: exitCodes.needsPerson,
-  PublishError: { mismatch: exitCodes.needsPerson, oversized: exitCodes.needsPerson },
+  PublishError: { partitionsChanged: exitCodes.needsPerson },
   ConsumeError: { gap: exitCodes.needsPerson },
   PipelineError: { misconfigured: exitCodes.usage, needsReplay: exitCodes.needsPerson },
   HttpApiError: exitCodes.cannotStart,

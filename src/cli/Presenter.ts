@@ -1,4 +1,4 @@
-import { Console, Effect } from "effect"
+import { Console } from "effect"
 import { CliOutput } from "effect/cli"
 
 /** A wrong command gets one line on stderr, and where the help is; not the whole help, and nothing on stdout. */

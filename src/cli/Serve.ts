@@ -1,4 +1,4 @@
-import { Console, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import packageJson from "../../package.json" with { type: "json" }
 import { AppConfig } from "../Config.ts"
 import type { Kafka } from "../connections/Kafka.ts"
@@ -33,7 +33,7 @@ export const serve = (parts: ReadonlyArray<Part>, hub?: HttpApi.HubControl) =>
     const { http } = yield* AppConfig
     const health = yield* Health
     Metrics.buildInfo(packageJson.version)
-    yield* Console.error(`Status page: ${urlOf(http)}`)
+    yield* Effect.logInfo(`status page at ${urlOf(http)}`)
     for (const { name } of parts) health.expect(name)
     yield* Effect.all(parts.map(supervised), { concurrency: "unbounded", discard: true })
   }).pipe(

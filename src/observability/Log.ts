@@ -48,20 +48,24 @@ const readMessage = (message: unknown): { readonly msg: string; readonly fields:
   const texts: Array<string> = []
   const fields: Record<string, unknown> = {}
   for (const part of Array.isArray(message) ? message : [message]) {
-    if (part instanceof Error) fields.err = part
+    if (part instanceof Error) fields.err = errorOf(part)
     else if (typeof part === "object" && part !== null) Object.assign(fields, part)
     else texts.push(String(part))
   }
   return { msg: texts.join(" "), fields }
 }
 
-/** pino's shape of an error. A failure that we expect has no stack: its message says all. */
 const describe = (cause: Cause.Cause<unknown>) => {
   const error = Cause.squash(cause)
-  if (!(error instanceof Error)) return { type: "Unknown", message: String(error) }
-  const isDefect = Cause.hasDies(cause)
-  return { type: error.name, message: error.message, ...(isDefect ? { stack: error.stack } : {}) }
+  return error instanceof Error ? errorOf(error) : { type: "Unknown", message: String(error) }
 }
+
+/** pino's shape of an error. A failure that a stage foresaw (it has a tag) has no stack here: its message says all. */
+const errorOf = (error: Error) => ({
+  type: error.name,
+  message: error.message,
+  ...("_tag" in error ? {} : { stack: error.stack })
+})
 
 const levels: Readonly<Record<LogLevel.LogLevel, pino.Level | undefined>> = {
   All: "trace",

@@ -66,7 +66,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   const topics = yield* Topics.verify(
     tables.map(({ relation }) => ({ topic: TopicName.ofTable(kafka.topicPrefix, relation), hasKey: relation.key.length > 0 })), kafka)
 
-  const snapshot = record.snapshot === "pending" ? yield* SnapshotPublisher.begin(state, source.slot, source.tables) : undefined
+  const snapshot = record.snapshot === "pending" ? yield* SnapshotPublisher.begin(state, source.slot, namesOf(tables)) : undefined
   const stream = yield* ReplicationStream.open(source)
   const tails = yield* Tails.read([...topics.keys()])
   const sends = yield* SendAhead.make<KafkaError>()
@@ -82,19 +82,26 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   })
   const writer = yield* outbox.open({ clientId: `cdc-${source.slot}`, batchBytes: publish.batchBytes })
   const work = Effect.gen(function*() {
-    yield* finishSnapshot({ state, tables, tails, epoch: record.epoch, encoder, writer, sends, snapshot })
+    yield* finishSnapshot({
+      state, tails, epoch: record.epoch, encoder, writer, sends, snapshot, names: namesOf(tables),
+      describe: presentTables(catalogue, source.tables, generatedColumns)
+    })
     const selected = new Set(source.tables.map(TableName.format))
     const reader = new ChangeReader(catalogue, (table) => selected.has(TableName.format(table)))
     return yield* StreamPublisher.publish({ stream, reader, encoder, tails, writer, sends, state })
   })
+  (yield* CaptureObserver).running()
   return yield* Effect.raceFirst(work, sends.failure)
 })
 
-interface SnapshotFinish extends Omit<SnapshotPublisher.SnapshotWork, "snapshot" | "consistentPoint" | "lastOrder" | "isFirstRecord"> {
+interface SnapshotFinish extends Omit<SnapshotPublisher.SnapshotWork, "snapshot" | "tables" | "consistentPoint" | "lastOrder" | "isFirstRecord"> {
   readonly epoch: number
   readonly tails: Tails.Tails
   /** Just taken; undefined: an earlier process began, and a later snapshot continues it. */
   readonly snapshot: Snapshot.Snapshot | undefined
+  readonly names: ReadonlyArray<TableName.TableName>
+  /** Only while the snapshot's locks are held does a description stay true. */
+  readonly describe: Effect.Effect<ReadonlyArray<Snapshot.ReadableTable>, PostgresError>
 }
 
 /** Reads what the first snapshot still lacks. The slot is ours by now and stands at the consistent point. */
@@ -108,11 +115,14 @@ const finishSnapshot = Effect.fnUntraced(function*(
   const done = yield* work.state.tablesDone(sql)
   const last = work.tails.last
   const isOurs = last !== undefined && last.epoch === work.epoch && last.commitLsn === consistentPoint - 1n
+  const remaining = work.names.filter((name) => !done.has(TableName.format(name)))
   yield* Effect.scoped(Effect.gen(function*() {
+    const snapshot = work.snapshot ?? (yield* Snapshot.open(remaining))
+    const tables = yield* work.describe
     yield* SnapshotPublisher.publish({
       ...work,
-      snapshot: work.snapshot ?? (yield* Snapshot.open),
-      tables: work.tables.filter(({ relation }) => !done.has(TableName.format(relation))),
+      snapshot,
+      tables: tables.filter(({ relation }) => !done.has(TableName.format(relation))),
       consistentPoint,
       lastOrder: isOurs ? last.order : 0,
       isFirstRecord: !isOurs
@@ -120,6 +130,8 @@ const finishSnapshot = Effect.fnUntraced(function*(
   }))
   yield* work.state.snapshotDone(sql)
 })
+
+const namesOf = (tables: ReadonlyArray<Snapshot.ReadableTable>): ReadonlyArray<TableName.TableName> => tables.map(({ relation }) => relation)
 
 /** The captured tables that are there. One that is gone can't be read any more, but its changes up to then are still to come. */
 const presentTables = Effect.fnUntraced(function*(

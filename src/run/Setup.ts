@@ -11,6 +11,7 @@ import { Postgres, type Sql } from "../connections/Postgres.ts"
 import * as Lsn from "../domain/Lsn.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
+import { createSharedTables } from "../materialize/Registration.ts"
 import * as Topics from "../publish/Topics.ts"
 
 /**
@@ -39,6 +40,7 @@ export const setup = Effect.gen(function*() {
   lines.push(report("topics", created, wanted.length - created.length, `${kafka.partitions} partitions each`))
 
   yield* state.createTables(sql)
+  yield* createSharedTables(sql, source.stateSchema)
   lines.push(`state schema ${source.stateSchema}: ready`)
   lines.push(yield* ensurePublication(sql, source.publication, source.tables, server.version))
   if (remembered !== undefined) {
