@@ -90,7 +90,8 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     const reader = new ChangeReader(catalogue, (table) => selected.has(TableName.format(table)))
     return yield* StreamPublisher.publish({ stream, reader, encoder, tails, writer, sends, state })
   })
-  (yield* CaptureObserver).running()
+  const observer = yield* CaptureObserver
+  observer.running()
   return yield* Effect.raceFirst(work, sends.failure)
 })
 
