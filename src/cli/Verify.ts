@@ -73,7 +73,7 @@ const notes = (verdict: Verify.Verdict): ReadonlyArray<string> => [
   ...(verdict.targets.every(({ complete }) => complete) ? [] : ["There are more differences than shown; these are the first of their table."]),
   ...(verdict.targets.every(({ unsettled }) => unsettled.length === 0)
     ? []
-    : ["Unsettled rows changed in every round; compare again when writers are quieter."])
+    : ["Unsettled rows differ, but not each time in the same way; compare again when writers are quieter."])
 ]
 
 const widestCell = 60 // beyond it a value is cut, so that a row stays readable

@@ -21,7 +21,7 @@ export interface TargetVerdict {
   /** Values that time alone has moved beyond the bound since they were written; null where time changes nothing. */
   readonly drifted: number | null
   readonly differences: ReadonlyArray<Difference>
-  /** Keys that differed in every round, but each time otherwise: writers were busier than the comparison. */
+  /** Keys that differ, but not each time in the same way: writers were busier than the comparison. */
   readonly unsettled: ReadonlyArray<string>
   /** False if there were more differences than `maxDifferences`; these are the first by key. */
   readonly complete: boolean
@@ -31,7 +31,7 @@ export interface Verdict {
   readonly equal: boolean
   /** How often the base tables were compared: once if nothing differed. */
   readonly rounds: number
-  /** False if the pipelines had not applied all earlier changes in time; differences may be changes on their way. */
+  /** False if the pipelines did not apply all earlier changes in time; it was not looked again, and differences may be changes on their way. */
   readonly applied: boolean
   readonly targets: ReadonlyArray<TargetVerdict>
 }
@@ -48,11 +48,13 @@ export interface Options<E, R> {
   readonly maxDifferences?: number
 }
 
-const maxRepeats = 5
+const maxRounds = 6
+/** Looks in a row that must agree. Two don't do: a busy counter goes up and down, and comes by the same pair of values again. */
+const looksToBeSure = 3
 
 /**
  * Compares the aggregates with their oracles, also while writes go on: all in one snapshot, then again what differed,
- * after the pipelines have applied what was committed before. What differs twice in the same way is a difference.
+ * each time after the pipelines have applied what was committed before. What stays different in the same way is a difference.
  */
 export const verify = Effect.fn("Verify.verify")(function*<E, R>(options: Options<E, R>) {
   const questions = options.oracles.map((oracle): Question => ({
@@ -65,39 +67,38 @@ export const verify = Effect.fn("Verify.verify")(function*<E, R>(options: Option
     Effect.forEach(questions, (question) =>
       Effect.all({ found: compare(sql, question, everything), counts: count(sql, question) })))
 
-  let before: ReadonlyArray<Found> = first.map(({ found }) => found)
-  let now = before
+  let looks: ReadonlyArray<ReadonlyArray<Found>> = first.map(({ found }) => [found]) // per target, the latest ones
   let rounds = 1
   let applied = true
-  while (rounds <= maxRepeats && now.some(({ differences }) => differences.length > 0)) {
+  while (rounds < maxRounds && looks.some((ofTarget) => ofTarget.at(-1)!.differences.length > 0)) {
     applied = yield* options.waitUntilApplied(options.waitMillis ?? 10_000)
-    before = now
-    now = yield* inSnapshot(options.stateSchema, (sql) =>
-      Effect.forEach(questions, (question, n) => compare(sql, question, before[n]!)))
+    const now = yield* inSnapshot(options.stateSchema, (sql) =>
+      Effect.forEach(questions, (question, n) => compare(sql, question, looks[n]!.at(-1)!)))
+    looks = looks.map((ofTarget, n) => [...ofTarget, now[n]!].slice(-looksToBeSure))
     rounds++
-    if (now.every((found, n) => judge(before[n]!.differences, found.differences).unsettled.length === 0)) break
+    if (!applied || (rounds >= looksToBeSure && looks.every((ofTarget) => judge(ofTarget).unsettled.length === 0))) break
   }
 
   const targets = questions.map(({ oracle: { pipeline, target } }, n): TargetVerdict => ({
     pipeline,
     target,
     ...first[n]!.counts,
-    ...judge(before[n]!.differences, now[n]!.differences),
-    complete: now[n]!.complete
+    ...judge(looks[n]!),
+    complete: looks[n]!.at(-1)!.complete
   }))
   const equal = targets.every(({ complete, differences }) => complete && differences.length === 0)
   return { equal, rounds, applied, targets } satisfies Verdict
 })
 
-/** What two comparisons, one after the other, say: the same cell twice is a difference; a key without any is still moving. */
+/** What looks in a row say: the same cell in all of them is a difference; a key without any is still moving. */
 export const judge = (
-  before: ReadonlyArray<Difference>,
-  now: ReadonlyArray<Difference>
+  looks: ReadonlyArray<{ readonly differences: ReadonlyArray<Difference> }>
 ): Pick<TargetVerdict, "differences" | "unsettled"> => {
-  const seen = new Set(before.map(fingerprint))
-  const differences = now.filter((difference) => seen.has(fingerprint(difference)))
+  const last = looks.at(-1)?.differences ?? []
+  const earlier = looks.slice(0, -1).map(({ differences }) => new Set(differences.map(fingerprint)))
+  const differences = last.filter((difference) => earlier.every((cells) => cells.has(fingerprint(difference))))
   const certain = new Set(differences.map(({ key }) => key))
-  return { differences, unsettled: [...new Set(now.map(({ key }) => key))].filter((key) => !certain.has(key)) }
+  return { differences, unsettled: [...new Set(last.map(({ key }) => key))].filter((key) => !certain.has(key)) }
 }
 
 const fingerprint = ({ column, expected, key, stored }: Difference): string => JSON.stringify([key, column, stored, expected])
