@@ -1,6 +1,6 @@
 import { Consumer, Producer } from "@platformatic/kafka"
 import { Context, Effect, Layer, Redacted, Scope, Semaphore } from "effect"
-import { type Admin, CompressionCodecs, CompressionTypes, Kafka as KafkaJs, logLevel, type SASLOptions } from "kafkajs"
+import kafkajs, { type Admin, type Kafka as KafkaJs, type SASLOptions } from "kafkajs"
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib"
 import { AppConfig } from "../Config.ts"
 import { fromCause, type KafkaError } from "./KafkaError.ts"
@@ -29,16 +29,18 @@ export class Kafka extends Context.Service<Kafka, {
         password: Redacted.value(kafka.saslPassword)
       }
 
-      const client = new KafkaJs({
+      const clientWith = (retries: number) => new kafkajs.Kafka({
         clientId: "cdc",
         brokers: [...kafka.brokers],
         ssl: kafka.tls,
         ...(sasl === undefined ? {} : { sasl: sasl as SASLOptions }),
-        logLevel: logLevel.NOTHING, // every failure reaches us as an error or an event, and is logged there
+        logLevel: kafkajs.logLevel.NOTHING, // every failure reaches us as an error or an event, and is logged there
         connectionTimeout: 3_000,
         requestTimeout: 30_000,
-        retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 8 }
+        retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries }
       })
+      const client = clientWith(8)
+      const administrator = clientWith(5) // 2.5 s: who asks can ask again, and a person waits for the answer
 
       const scope = yield* Effect.scope
       const connecting = yield* Semaphore.make(1)
@@ -47,7 +49,7 @@ export class Kafka extends Context.Service<Kafka, {
         connection !== undefined ? Effect.succeed(connection) : Effect.acquireRelease(
           Effect.tryPromise({
             try: async () => {
-              const admin = client.admin()
+              const admin = administrator.admin()
               await admin.connect()
               return connection = admin
             },
@@ -100,8 +102,8 @@ export class Kafka extends Context.Service<Kafka, {
 }
 
 process.env.KAFKAJS_NO_PARTITIONER_WARNING = "1"
-// kafkajs knows zstd by name only.
-CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+// kafkajs knows zstd by name only. (It is CommonJS, and Node finds only some of its exports by name: hence its default export.)
+kafkajs.CompressionCodecs[kafkajs.CompressionTypes.ZSTD] = () => ({
   compress: async (encoder: { buffer: Buffer }) => zstdCompressSync(encoder.buffer),
   decompress: async (buffer: Buffer) => zstdDecompressSync(buffer)
 })

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { type Admin, ConfigResourceTypes } from "kafkajs"
+import kafkajs, { type Admin } from "kafkajs"
 import type { Settings } from "../Config.ts"
 import { Kafka } from "../connections/Kafka.ts"
 import { PublishError } from "./PublishError.ts"
@@ -93,7 +93,7 @@ const describe = Effect.fnUntraced(function*(topics: ReadonlyArray<string>) {
 const policiesOf = async (admin: Admin, topics: ReadonlyArray<string>): Promise<ReadonlyMap<string, string>> => {
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
-    resources: topics.map((name) => ({ type: ConfigResourceTypes.TOPIC, name, configNames: ["cleanup.policy"] }))
+    resources: topics.map((name) => ({ type: kafkajs.ConfigResourceTypes.TOPIC, name, configNames: ["cleanup.policy"] }))
   })
   return new Map(resources.map(({ configEntries, resourceName }) => [resourceName, configEntries[0]?.configValue ?? ""]))
 }
