@@ -32,6 +32,8 @@ export const serve = (parts: ReadonlyArray<Part>, hub?: HttpApi.HubControl) =>
   Effect.gen(function*() {
     const { http } = yield* AppConfig
     const health = yield* Health
+    const connectivity = yield* Connectivity
+    yield* connectivity.require // once running, what can't be reached is waited for
     Metrics.buildInfo(packageJson.version)
     yield* Effect.logInfo(`status page at ${urlOf(http)}`)
     for (const { name } of parts) health.expect(name)

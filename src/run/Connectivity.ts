@@ -1,6 +1,8 @@
 import { Context, Effect, Layer } from "effect"
 import { Kafka } from "../connections/Kafka.ts"
+import type { KafkaError } from "../connections/KafkaError.ts"
 import { Postgres } from "../connections/Postgres.ts"
+import type { PostgresError } from "../connections/PostgresError.ts"
 import type { Check } from "../observability/Health.ts"
 
 /**
@@ -9,14 +11,18 @@ import type { Check } from "../observability/Health.ts"
  */
 export class Connectivity extends Context.Service<Connectivity, {
   readonly checks: Effect.Effect<ReadonlyArray<Check>>
+  /** Fails if one of them can't be reached: then it is the settings, or a server that is down, and waiting says nothing. */
+  readonly require: Effect.Effect<void, PostgresError | KafkaError>
 }>()("cdc/run/Connectivity") {
   static readonly layer = Layer.effect(Connectivity, Effect.gen(function*() {
     const postgres = yield* Postgres
     const kafka = yield* Kafka
-    const source = check("source", postgres.query("Reaching Postgres", "select 1"))
-    const broker = check("kafka", kafka.admin("Reaching Kafka", (admin) => admin.describeCluster()))
+    const reachPostgres = postgres.query("Reaching Postgres", "select 1")
+    const reachKafka = kafka.admin("Reaching Kafka", (admin) => admin.describeCluster())
+    const checks = Effect.all([check("source", reachPostgres), check("kafka", reachKafka)], { concurrency: 2 })
     return Connectivity.of({
-      checks: yield* Effect.cachedWithTTL(Effect.all([source, broker], { concurrency: 2 }), "1 second")
+      checks: yield* Effect.cachedWithTTL(checks, "1 second"),
+      require: Effect.all([reachPostgres, reachKafka], { concurrency: 2, discard: true })
     })
   }))
 }
