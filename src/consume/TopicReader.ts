@@ -46,7 +46,8 @@ export const openReader = Effect.fnUntraced(function*(
     groupId: options.groupId,
     maxBytesPerPartition: options.maxBytesPerPartition,
     maxWaitTimeInMs: 500,
-    sessionTimeout: 30_000,
+    sessionTimeout: sessionMillis,
+    rebalanceTimeout: 2 * sessionMillis,
     heartbeatInterval: heartbeatMillis,
     allowAutoTopicCreation: false,
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 20, restartOnFailure: async () => false }
@@ -134,7 +135,12 @@ export const readPartitions = Effect.fnUntraced(function*(
   )
 })
 
-const heartbeatMillis = 3_000
+/**
+ * How long a killed instance keeps its partitions, and so how long its successor waits: the least that brokers allow
+ * (`group.min.session.timeout.ms`). One that is merely slow loses its partitions and nothing else: the checkpoint decides.
+ */
+const sessionMillis = 6_000
+const heartbeatMillis = 1_500
 
 const disconnected = (groupId: string, cause: unknown): ConsumeError =>
   new ConsumeError({ reason: "disconnected", message: `Consumer of group ${groupId}: ${(cause as Error)?.message ?? String(cause)}` })

@@ -29,6 +29,8 @@ const asInTopic = (column: string, type: string): string => {
       return `(extract(epoch from ${column}) * 1000000)::bigint`
     case "date":
       return `${column} - date '1970-01-01'`
+    case "numeric":
+      return `case ${column}::text when 'NaN' then 'NAN' when 'Infinity' then 'POSITIVE_INFINITY' when '-Infinity' then 'NEGATIVE_INFINITY' else ${column}::text end`
     case "integer":
     case "bigint":
     case "boolean":
