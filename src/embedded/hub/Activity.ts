@@ -104,7 +104,7 @@ const mix: ReadonlyArray<readonly [parts: number, operation: Operations.Operatio
   [2, Operations.reassignEvent],
   [2, Operations.deleteEvent],
   [2, Operations.renumber],
-  [4, Companies.enterCompany],
+  [5, Companies.enterCompany], // rather more than are archived, so that the sample never runs dry
   [2, Companies.moveOutreach],
   [1, Companies.archive],
   [4, Companies.editCampaign],

@@ -65,7 +65,7 @@ export const moveOutreach: Operation = (sql, random) =>
   )
 
 /**
- * A cascade clean-up: three to ten neighbours leave with everything that refers to them, children first and the
+ * A cascade clean-up: two to six neighbours leave with everything that refers to them, children first and the
  * outreach last, all in one transaction. The one place where the hub touches `bit_scores`.
  */
 export const archive: Operation = Effect.fnUntraced(function*(sql, random) {
@@ -75,7 +75,7 @@ export const archive: Operation = Effect.fnUntraced(function*(sql, random) {
   const doomed = yield* sql.query<{ outreach_id: string }>(
     "Choosing what to archive",
     `select outreach_id from outreach.outreach where outreach_id >= ${first} order by outreach_id limit $2`,
-    [random.uuid(), random.between(3, 10)]
+    [random.uuid(), random.between(2, 6)]
   )
   const ids = [doomed.map(({ outreach_id }) => outreach_id)]
   let gone = 0
