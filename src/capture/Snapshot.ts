@@ -32,18 +32,24 @@ export interface ReadableTable {
 
 /**
  * Exported by a temporary slot and taken over by a read-only transaction of its own, which lasts as long as the scope.
- * The temporary slot is dropped at once: the transaction alone keeps the rows.
+ * The temporary slot is dropped at once: the transaction alone keeps the rows. As pg_dump does, it first locks the tables
+ * against a change of their definition, since a table rewritten by ALTER TABLE looks empty to an older snapshot.
  */
-export const open: Effect.Effect<Snapshot, PostgresError, Postgres | Scope.Scope> = Effect.gen(function*() {
+export const open = Effect.fnUntraced(function*(
+  tables: ReadonlyArray<TableName.TableName>
+): Effect.fn.Return<Snapshot, PostgresError, Postgres | Scope.Scope> {
   const postgres = yield* Postgres
   const reader = yield* postgres.connect({})
   const sql = sqlOn(reader)
   yield* sql.query("Preparing the snapshot", SessionSettings.statement({ statement_timeout: "0", idle_in_transaction_session_timeout: "0" }))
+  yield* sql.query("Opening the snapshot", "begin isolation level repeatable read read only")
+  if (tables.length > 0) {
+    yield* sql.query("Locking the tables to read", `lock table ${tables.map(TableName.toSql).join(", ")} in access share mode`)
+  }
   const consistentPoint = yield* Effect.scoped(Effect.gen(function*() {
     const exporter = yield* postgres.connect({ replication: true })
     const [exported] = yield* command<{ consistent_point: string; snapshot_name: string }>(exporter, "Exporting a snapshot",
       `CREATE_REPLICATION_SLOT ${quoteIdentifier(temporarySlotName())} TEMPORARY LOGICAL pgoutput (SNAPSHOT 'export')`)
-    yield* sql.query("Opening the snapshot", "begin isolation level repeatable read read only")
     yield* sql.query("Opening the snapshot", `set transaction snapshot ${quoteLiteral(exported!.snapshot_name)}`)
     return Lsn.parse(exported!.consistent_point)
   }))

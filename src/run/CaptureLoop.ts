@@ -1,4 +1,4 @@
-import { Duration, Effect, type Scope } from "effect"
+import { Duration, Effect, Exit, Scope } from "effect"
 import type { CaptureError } from "../capture/CaptureError.ts"
 import * as CaptureState from "../capture/CaptureState.ts"
 import * as Catalogue from "../capture/Catalogue.ts"
@@ -66,7 +66,11 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   const topics = yield* Topics.verify(
     tables.map(({ relation }) => ({ topic: TopicName.ofTable(kafka.topicPrefix, relation), hasKey: relation.key.length > 0 })), kafka)
 
-  const snapshot = record.snapshot === "pending" ? yield* SnapshotPublisher.begin(state, source.slot, namesOf(tables)) : undefined
+  // Its transaction must not outlive the snapshot: it holds locks, and back the vacuum.
+  const snapshotScope = yield* Scope.fork(yield* Effect.scope)
+  const snapshot = record.snapshot === "pending"
+    ? yield* Scope.provide(SnapshotPublisher.begin(state, source.slot, namesOf(tables)), snapshotScope)
+    : undefined
   const stream = yield* ReplicationStream.open(source)
   const tails = yield* Tails.read([...topics.keys()])
   const sends = yield* SendAhead.make<KafkaError>()
@@ -85,7 +89,8 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     yield* finishSnapshot({
       state, tails, epoch: record.epoch, encoder, writer, sends, snapshot, names: namesOf(tables),
       describe: presentTables(catalogue, source.tables, generatedColumns)
-    })
+    }).pipe(Scope.provide(snapshotScope))
+    yield* Scope.close(snapshotScope, Exit.void)
     const selected = new Set(source.tables.map(TableName.format))
     const reader = new ChangeReader(catalogue, (table) => selected.has(TableName.format(table)))
     return yield* StreamPublisher.publish({ stream, reader, encoder, tails, writer, sends, state })
@@ -108,7 +113,7 @@ interface SnapshotFinish extends Omit<SnapshotPublisher.SnapshotWork, "snapshot"
 /** Reads what the first snapshot still lacks. The slot is ours by now and stands at the consistent point. */
 const finishSnapshot = Effect.fnUntraced(function*(
   work: SnapshotFinish
-): Effect.fn.Return<void, EncodeError | PostgresError, Postgres> {
+): Effect.fn.Return<void, EncodeError | PostgresError, Postgres | Scope.Scope> {
   const sql = yield* Postgres
   const record = yield* work.state.load(sql)
   if (record === undefined || record.snapshot !== "reading") return
@@ -117,18 +122,16 @@ const finishSnapshot = Effect.fnUntraced(function*(
   const last = work.tails.last
   const isOurs = last !== undefined && last.epoch === work.epoch && last.commitLsn === consistentPoint - 1n
   const remaining = work.names.filter((name) => !done.has(TableName.format(name)))
-  yield* Effect.scoped(Effect.gen(function*() {
-    const snapshot = work.snapshot ?? (yield* Snapshot.open(remaining))
-    const tables = yield* work.describe
-    yield* SnapshotPublisher.publish({
-      ...work,
-      snapshot,
-      tables: tables.filter(({ relation }) => !done.has(TableName.format(relation))),
-      consistentPoint,
-      lastOrder: isOurs ? last.order : 0,
-      isFirstRecord: !isOurs
-    })
-  }))
+  const snapshot = work.snapshot ?? (yield* Snapshot.open(remaining))
+  const tables = yield* work.describe
+  yield* SnapshotPublisher.publish({
+    ...work,
+    snapshot,
+    tables: tables.filter(({ relation }) => !done.has(TableName.format(relation))),
+    consistentPoint,
+    lastOrder: isOurs ? last.order : 0,
+    isFirstRecord: !isOurs
+  })
   yield* work.state.snapshotDone(sql)
 })
 

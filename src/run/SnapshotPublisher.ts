@@ -30,7 +30,7 @@ export const begin = Effect.fnUntraced(function*(
   tables: ReadonlyArray<TableName.TableName>
 ): Effect.fn.Return<Snapshot.Snapshot | undefined, CaptureError | PostgresError, Postgres | Scope.Scope> {
   const postgres = yield* Postgres
-  const snapshot = yield* Snapshot.open
+  const snapshot = yield* Snapshot.open(tables)
   const began = yield* postgres.transaction((sql) =>
     Effect.gen(function*() {
       if ((yield* state.lockPhase(sql)) !== "pending") return false

@@ -36,7 +36,7 @@ export interface CaptureUnderTest {
 }
 
 export interface CaptureOptions {
-  /** Comma-separated; `public.fence` is made and captured besides. */
+  /** Comma-separated; `public.fence` is made and captured besides, last, so that a snapshot that has it has all before it. */
   readonly tables: string
   readonly ddl: string
   readonly overrides?: TestConfig.Overrides
@@ -114,7 +114,7 @@ const services = (options: CaptureOptions) =>
   Layer.mergeAll(Postgres.layer, Kafka.layer).pipe(
     Layer.provideMerge(TestConfig.layer({
       ...options.overrides,
-      source: { tables: `public.fence, ${options.tables}`, ...options.overrides?.source },
+      source: { tables: `${options.tables}, public.fence`, ...options.overrides?.source },
       kafka: { partitions: 2, ...options.overrides?.kafka }
     })),
     Layer.provideMerge(Layer.mergeAll(TestDatabase.layer, TestTopics.layer))
