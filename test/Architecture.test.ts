@@ -1,0 +1,52 @@
+import { globSync, readFileSync } from "node:fs"
+import { dirname, join, relative } from "node:path"
+import { fileURLToPath } from "node:url"
+import { describe, expect, it } from "vitest"
+
+/**
+ * What each folder may import, besides itself and packages: domain ← connections ← the stages ← run ← cli.
+ * `docs/architecture.md` says what each of them is for.
+ */
+const mayImport: Record<string, ReadonlyArray<string>> = {
+  "src/domain": [],
+  "src/Config.ts": ["src/domain"],
+  "src/connections": ["src/domain", "src/Config.ts"],
+  "src/capture": ["src/domain", "src/connections", "src/Config.ts"],
+  "src/publish": ["src/domain", "src/connections", "src/Config.ts"],
+  "src/consume": ["src/domain", "src/connections", "src/Config.ts"],
+  "src/materialize": ["src/domain", "src/connections", "src/Config.ts"],
+  "src/observability": ["src/domain", "src/connections", "src/Config.ts"],
+  "src/embedded": ["src/domain", "src/connections", "src/Config.ts"],
+  "src/run": [
+    ...["src/domain", "src/connections", "src/Config.ts"],
+    ...["src/capture", "src/publish", "src/consume", "src/materialize", "src/observability"]
+  ],
+  "pipelines": ["src/domain", "src/materialize"],
+  "src/cli": ["src", "pipelines"],
+  "src/main.ts": ["src", "package.json"]
+}
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const files = globSync(["src/**/*.ts", "pipelines/**/*.ts"], { cwd: root })
+const isIn = (file: string, place: string): boolean => file === place || file.startsWith(`${place}/`)
+
+/** Relative imports of a file, as paths from the root. */
+const importsOf = (file: string): ReadonlyArray<string> => {
+  const text = readFileSync(join(root, file), "utf8")
+  const specifiers = text.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)
+  return [...specifiers].map(([, specifier]) => relative(root, join(root, dirname(file), specifier!)))
+}
+
+describe("the dependency rule", () => {
+  it("knows every file", () => {
+    const unknown = files.filter((file) => !Object.keys(mayImport).some((place) => isIn(file, place)))
+    expect(unknown).toEqual([])
+  })
+
+  it.for(Object.entries(mayImport))("%s imports nothing but itself and what is below it", ([place, allowed]) => {
+    const broken = files.filter((file) => isIn(file, place)).flatMap((file) =>
+      importsOf(file).filter((imported) => ![place, ...allowed].some((below) => isIn(imported, below))).map((imported) => `${file} → ${imported}`)
+    )
+    expect(broken).toEqual([])
+  })
+})
