@@ -56,9 +56,9 @@ export const render = (verdict: Verify.Verdict): string => {
       target.drifted === null ? "-" : String(target.drifted)
     ])
   )
-  const differences = verdict.targets.flatMap(({ differences, target }) =>
+  const cells = verdict.targets.flatMap(({ differences, target }) =>
     differences.map(({ column, expected, key, stored }) => [target, key, column, stored ?? "null", expected ?? "null"]))
-  const details = differences.length === 0 ? [] : [table(["table", "key", "column", "stored", "expected"], differences)]
+  const details = cells.length === 0 ? [] : [table(["table", "key", "column", "stored", "expected"], cells)]
   return [counts, ...details, summary(verdict), ...notes(verdict)].join("\n\n")
 }
 

@@ -57,6 +57,16 @@ const mend = [
 const spoilAll = execute(spoil.join(";\n"))
 const mendAll = execute(mend.join(";\n"))
 
+const totals = (sign: "+" | "-") =>
+  execute(`update outreach.campaigns set total_sent = total_sent ${sign} 1, total_opened = total_opened ${sign} 1 where ${oneCampaign}`)
+/** As if all of it had happened 40 days earlier, or later. */
+const shift = (sign: "+" | "-") =>
+  execute(`update outreach.bit_scores set last_scored_at = last_scored_at ${sign} interval '40 days' where ${oneScore};
+      update outreach.bit_signals set signal_timestamp = signal_timestamp ${sign} interval '40 days' where ${oneScore};
+      update outreach.bit_scores set last_signal_at = last_signal_at ${sign} interval '40 days' where ${oneScore};
+      update bit.bit_signal set captured_at = captured_at ${sign} interval '40 days'
+        where signal_id in (select id from cdc.surrogates join outreach.bit_signals s on key = s.signal_id::text where ${oneScore})`)
+
 layer(FilledHub, { excludeTestServices: true })("verify", (it) => {
   it.effect("asks once, and waits for nobody, where nothing differs", () =>
     Effect.gen(function*() {
@@ -112,7 +122,6 @@ layer(FilledHub, { excludeTestServices: true })("verify", (it) => {
 
   it.effect("keeps a bounded number of differences, says so, and never calls the rest equal", () =>
     Effect.gen(function*() {
-      const totals = (sign: string) => execute(`update outreach.campaigns set total_sent = total_sent ${sign} 1, total_opened = total_opened ${sign} 1 where ${oneCampaign}`)
       yield* totals("+")
       const { verdict } = yield* verifyWhile(nothing, { maxDifferences: 1 }).pipe(Effect.ensuring(totals("-")))
       const { complete, differences } = verdict.targets[1]!
@@ -131,12 +140,6 @@ layer(FilledHub, { excludeTestServices: true })("verify", (it) => {
 
   it.effect("counts scores that time has moved, without calling them different", () =>
     Effect.gen(function*() {
-      const shift = (sign: string) =>
-        execute(`update outreach.bit_scores set last_scored_at = last_scored_at ${sign} interval '40 days' where ${oneScore};
-          update outreach.bit_signals set signal_timestamp = signal_timestamp ${sign} interval '40 days' where ${oneScore};
-          update outreach.bit_scores set last_signal_at = last_signal_at ${sign} interval '40 days' where ${oneScore};
-          update bit.bit_signal set captured_at = captured_at ${sign} interval '40 days'
-            where signal_id in (select id from cdc.surrogates join outreach.bit_signals s on key = s.signal_id::text where ${oneScore})`)
       yield* shift("-")
       const { verdict } = yield* verifyWhile(nothing).pipe(Effect.ensuring(shift("+")))
       assert.deepStrictEqual([verdict.targets[0]!.drifted, verdict.targets[0]!.differences], [1, []])

@@ -43,6 +43,7 @@ const make = Effect.fnUntraced(function*({ changesPerSecond, seed }: ActivityOpt
 
   const loop = running.await.pipe(
     Effect.andThen(oneAtATime.withPermit(Effect.suspend(() => isPaused ? Effect.succeed(0) : step))),
+    // A second's pause, and on: the database may be restarting, and nothing here is worth stopping for.
     Effect.catch((error) => Effect.as(Effect.logWarning(`The sample hub's activity goes on after a failure. ${error.message}`), changesPerSecond)),
     Effect.flatMap((changed) => Effect.sleep(1_000 * Math.max(changed, 1) / changesPerSecond)),
     Effect.forever
@@ -70,8 +71,8 @@ const doStep = (postgres: Postgres["Service"], seed: number, number: number): Ef
   Effect.suspend(() => {
     const random = seeded(seed, "step", number)
     const operation = random.pick(deck)
-    const work = postgres.transaction((sql) => operation(sql, random))
-    return random.chance(0.02) ? rolledBack(postgres, (sql) => operation(sql, random)) : work
+    const work = (sql: Sql) => operation(sql, random)
+    return random.chance(0.02) ? rolledBack(postgres, work) : postgres.transaction(work)
   }).pipe(Effect.retry({ while: (error) => error.isRetryable, schedule: patience }))
 
 /** 20 ms, 40 ms … one second, for about ten seconds: longer than anybody should hold a row. */

@@ -7,6 +7,7 @@ export interface TableRows {
   readonly table: TableName
   readonly rows: Iterable<Row>
 }
+
 /**
  * The sample's tables in the order that their foreign keys ask for. Each row is made from the seed, its table and its
  * number alone, so that nothing is kept in memory, and any row can name any other.
@@ -34,12 +35,15 @@ export const tablesOf = (sample: Sample): ReadonlyArray<TableRows> => {
     { table: TableName("outreach", "bit_errors"), rows: generate(sizes.archived, rows.bitError) },
     { table: TableName("outreach_ctx", "context"), rows: generate(sizes.campaigns, rows.context) },
     { table: TableName("outreach_ctx", "spend_log"), rows: generate(sizes.campaigns * 4, rows.spend) },
-    { table: TableName("outreach", "bit_scores"), rows: generate(Math.min(6, sizes.scored), (n) => Old.score(rows.id("outreach", scoredOutreach(n) + 1))) },
+    {
+      table: TableName("outreach", "bit_scores"),
+      rows: generate(Math.min(6, sizes.scored), (n) => Old.score(rows.id("outreach", scoredOutreach(n) + 1)))
+    },
     { table: TableName("bit", "bit_signal"), rows: twins(rows, scoredOutreach) },
     { table: TableName("bit", "bit_signal"), rows: generate(8, Old.signal) },
     { table: TableName("bit", "bit_company_score"), rows: generate(4, Old.company) },
     { table: TableName("bit", "bit_contact_score"), rows: generate(4, Old.contact) },
-    ...(sample.badInput ? [{ table: TableName("outreach", "bit_signals"), rows: generate(Old.badValues.length, (n) => ({ ...rows.signal(n, -1 - n), ...Old.badValues[n] })) }] : [])
+    ...(sample.badInput ? [{ table: TableName("outreach", "bit_signals"), rows: badSignals(rows) }] : [])
   ]
 }
 
@@ -53,3 +57,6 @@ function* twins(rows: SampleRows, outreach: (n: number) => number): Iterable<Row
     for (const signal of rows.signalsOf(outreach(n))) yield Old.twin(signal, rows.companyOf(outreach(n)))
   }
 }
+
+const badSignals = (rows: SampleRows): Iterable<Row> =>
+  generate(Old.badValues.length, (n) => ({ ...rows.signal(n, -1 - n), ...Old.badValues[n] }))

@@ -5,6 +5,7 @@ import { tablesOf } from "./Generator.ts"
 import { insertAll } from "./Insert.ts"
 import type { Sample } from "./SampleRows.ts"
 
+const fewestCompanies = 10 // for one scored outreach and one that is not
 const schema = readFileSync(new URL("schema.sql", import.meta.url), "utf8")
 
 /** Creates the hub's tables where they are missing; what is there stays as it is. */
@@ -21,7 +22,7 @@ export interface Seeded {
 
 /** Fills an empty hub, all of it or (interrupted) nothing. The same options give the same rows, but for their ages. */
 export const seed = Effect.fn("Hub.seed")(function*(options: {
-  /** How many companies; everything else is in proportion. Default 2,000. */
+  /** How many companies, 10 at least; everything else is in proportion. Default 2,000. */
   readonly companies?: number
   readonly seed?: number
   readonly badInput?: boolean
@@ -29,7 +30,7 @@ export const seed = Effect.fn("Hub.seed")(function*(options: {
 }) {
   const postgres = yield* Postgres
   const sample: Sample = {
-    companies: options.companies ?? 2_000,
+    companies: Math.max(fewestCompanies, options.companies ?? 2_000),
     seed: options.seed ?? 1,
     badInput: options.badInput ?? false,
     nowMillis: options.nowMillis ?? Date.now()

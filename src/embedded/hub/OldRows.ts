@@ -70,15 +70,15 @@ export const contact = (n: number): Row => ({
 })
 
 /** The legacy row that equals a row of `outreach.bit_signals` in all columns that are mirrored. */
-export const twin = (signal: Row, company: string): Row => ({
-  company_unique_id: company,
+export const twin = (source: Row, ofCompany: string): Row => ({
+  company_unique_id: ofCompany,
   contact_unique_id: null,
-  signal_type: signal.signal_type,
-  signal_strength: roundHalfAwayFromZero(Number(signal.signal_impact)),
-  source: signal.source_spoke,
+  signal_type: source.signal_type,
+  signal_strength: roundHalfAwayFromZero(Number(source.signal_impact)),
+  source: source.source_spoke,
   source_campaign_id: null,
-  metadata: signal.signal_metadata,
-  captured_at: String(signal.signal_timestamp).replace("Z", "") // UTC, without saying so
+  metadata: source.signal_metadata,
+  captured_at: String(source.signal_timestamp).replace("Z", "") // UTC, without saying so
 })
 
 const roundHalfAwayFromZero = (value: number): number => Math.sign(value) * Math.round(Math.abs(value))

@@ -3,9 +3,10 @@ import { seeded } from "../../../src/embedded/hub/Random.ts"
 
 const uuidV4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
+const draw = (...parts: Array<string | number>) => Array.from({ length: 5 }, seeded(...parts).uint32)
+
 describe("Random", () => {
   it("gives the same for the same parts, and something else for others", () => {
-    const draw = (...parts: Array<string | number>) => Array.from({ length: 5 }, seeded(...parts).uint32)
     assert.deepStrictEqual(draw(1, "send", 7), draw(1, "send", 7))
     assert.notDeepEqual(draw(1, "send", 7), draw(1, "send", 8))
     assert.notDeepEqual(draw(1, "send", 7), draw(2, "send", 7))

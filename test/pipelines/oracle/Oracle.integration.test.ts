@@ -93,7 +93,7 @@ layer(FilledHub, { excludeTestServices: true })("the oracles", (it) => {
   for (const [name, [planted, expected]] of Object.entries(wrongScores)) {
     it.effect(`find in outreach.bit_scores: ${name}`, () =>
       Effect.gen(function*() {
-        assert.deepStrictEqual(yield* differencesAfter(...handMade, planted), [...expected].sort())
+        assert.deepStrictEqual(yield* differencesAfter(...handMade, planted), expected.toSorted())
       }))
   }
 

@@ -18,7 +18,7 @@ export const differencesAfter = Effect.fnUntraced(function*(...statements: Reado
       return yield* Effect.fail({ found: yield* ask(sql, pipelineSettings) })
     })
   )
-  return yield* Effect.catch(asked, (error) => "found" in error ? Effect.succeed(error.found) : Effect.fail(error))
+  return yield* asked.pipe(Effect.catch((error) => "found" in error ? Effect.succeed(error.found) : Effect.fail(error)))
 })
 
 const ask = Effect.fnUntraced(function*(sql: Sql, settings: Readonly<Record<string, unknown>>) {
@@ -29,14 +29,14 @@ const ask = Effect.fnUntraced(function*(sql: Sql, settings: Readonly<Record<stri
     const rows = yield* sql.query<Record<string, string | null>>(oracle.target, oracle.sql, [null, settings[oracle.pipeline]])
     for (const { column, expected, key, stored } of rows) found.push(`${oracle.target} ${key} ${column}: ${stored} → ${expected}`)
   }
-  return found.sort()
+  return found.toSorted()
 })
 
 /** What an oracle counts as compared, unmanaged and drifted. */
 export const countsOf = Effect.fnUntraced(function*(target: string) {
   const postgres = yield* Postgres
   const { pipelineSettings } = yield* AppConfig
-  const oracle = oracles.find((oracle) => oracle.target === target)!
+  const oracle = oracles.find((one) => one.target === target)!
   return yield* postgres.transaction((sql) =>
     Effect.gen(function*() {
       yield* sql.query("Setting the path", "set local search_path = cdc")

@@ -193,14 +193,15 @@ const fillCompanies = Effect.fnUntraced(function*(
   for (const row of mirrored) {
     if (row.company_unique_id !== null) companies.set(row.company_unique_id, [...(companies.get(row.company_unique_id) ?? []), row])
   }
-  const rows = [...companies].map(([company_unique_id, rows]) => {
-    const sum = (...types: ReadonlyArray<string>) => rows.reduce((sum, row) => sum + (types.includes(row.signal_type) ? row.signal_strength : 0), 0)
+  const rows = [...companies].map(([company_unique_id, ofCompany]) => {
+    const sum = (...types: ReadonlyArray<string>) =>
+      ofCompany.reduce((total, row) => total + (types.includes(row.signal_type) ? row.signal_strength : 0), 0)
     return {
       company_unique_id,
       score: rounded(best.get(company_unique_id)?.score ?? 0),
       score_tier: best.get(company_unique_id)?.score_tier ?? "COLD",
-      signal_count: rows.length,
-      last_signal_at: latest(rows.map(({ captured_at }) => captured_at)),
+      signal_count: ofCompany.length,
+      last_signal_at: latest(ofCompany.map(({ captured_at }) => captured_at)),
       email_score: sum("email_open", "email_click", "email_reply", "email_bounce"),
       linkedin_score: sum("linkedin_view"),
       website_score: sum("website_visit", "form_submit")
