@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import * as Hub from "../../../src/embedded/hub/Hub.ts"
 import * as TestHub from "../../support/TestHub.ts"
 import { TestDatabase } from "../../support/TestDatabase.ts"
@@ -40,6 +40,14 @@ layer(TestHub.layer, { excludeTestServices: true })("the sample hub", (it) => {
           (select count(distinct outreach_id)::int from outreach.bit_signals where decay_period_days > 0) as scored`))
       assert.deepStrictEqual(counts, { outreaches: 390, people: 1160, domains: 160, scored: 55 })
     }))
+
+  it.effect("can be as small as one likes, and is ten companies then", () =>
+    Effect.gen(function*() {
+      const { query } = yield* TestDatabase
+      yield* Hub.prepare({ companies: 1, badInput: true })
+      const [{ n } = {}] = yield* Effect.promise(() => query<{ n: string }>("select count(*) as n from cl.company_identity"))
+      assert.strictEqual(n, "10")
+    }).pipe(Effect.provide(Layer.fresh(TestHub.layer))))
 
   it.effect("has every case that the pipelines must get right", () =>
     Effect.gen(function*() {

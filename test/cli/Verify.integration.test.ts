@@ -1,0 +1,46 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { TestConsole } from "effect/testing"
+import { verifyAndPrint } from "../../src/cli/Verify.ts"
+import { AppConfig } from "../../src/Config.ts"
+import { Postgres } from "../../src/connections/Postgres.ts"
+import * as Hub from "../../src/embedded/hub/Hub.ts"
+import type { Verdict } from "../../src/run/Verify.ts"
+import * as RightAggregates from "../pipelines/oracle/RightAggregates.ts"
+import * as TestHub from "../support/TestHub.ts"
+
+const FilledHub = Layer.effectDiscard(
+  Effect.andThen(Hub.prepare({ companies: 50, seed: 31 }), RightAggregates.fill)
+).pipe(Layer.provideMerge(TestHub.layer))
+
+const waitUntilApplied = () => Effect.succeed(true)
+const spoilTotals = Effect.flatMap(Postgres, (postgres) =>
+  postgres.query("Spoiling", "update outreach.campaigns set total_sent = total_sent + 1 where campaign_id in (select campaign_id from outreach.send_log)"))
+
+layer(FilledHub)("cdc verify", (it) => {
+  it.effect("prints the table and succeeds where nothing differs", () =>
+    Effect.gen(function*() {
+      yield* verifyAndPrint({ json: false, waitUntilApplied })
+      assert.match(String((yield* TestConsole.logLines).at(-1)), /outreach\.bit_scores[^]*bit\.bit_contact_score[^]*no differences$/)
+    }))
+
+  it.effect("prints JSON, and fails as findings do where something differs", () =>
+    Effect.gen(function*() {
+      yield* spoilTotals
+      const error = yield* Effect.flip(verifyAndPrint({ json: true, waitUntilApplied }))
+      assert.strictEqual(error._tag, "Findings")
+      const verdict = JSON.parse(String((yield* TestConsole.logLines).at(-1))) as Verdict
+      assert.isFalse(verdict.equal)
+      const differing = verdict.targets.filter(({ differences }) => differences.length > 0)
+      assert.deepStrictEqual(differing.map(({ target }) => target), ["outreach.campaigns"])
+    }))
+
+  it.effect("looks only at what the enabled pipelines keep", () =>
+    Effect.gen(function*() {
+      const settings = yield* AppConfig
+      const withoutTotals = AppConfig.of({ ...settings, pipelines: { ...settings.pipelines, enabled: ["bit-scores", "legacy-mirrors"] } })
+      yield* verifyAndPrint({ json: true, waitUntilApplied }).pipe(Effect.provideService(AppConfig, withoutTotals))
+      const verdict = JSON.parse(String((yield* TestConsole.logLines).at(-1))) as Verdict
+      assert.strictEqual(verdict.targets.length, 4)
+    }))
+})
