@@ -30,19 +30,18 @@ interface StageError {
  */
 export const serve = (parts: ReadonlyArray<Part>, hub?: HttpApi.HubControl) =>
   Effect.gen(function*() {
-    const { http } = yield* AppConfig
-    const health = yield* Health
-    const connectivity = yield* Connectivity
-    yield* connectivity.require // once running, what can't be reached is waited for
-    Metrics.buildInfo(packageJson.version)
-    yield* Effect.logInfo(`status page at ${urlOf(http)}`)
-    for (const { name } of parts) health.expect(name)
-    yield* Effect.all(parts.map(supervised), { concurrency: "unbounded", discard: true })
-  }).pipe(
-    Effect.provide(HttpApi.layer(hub)),
-    Effect.provide(Layer.merge(ObservedCapture.layer, ObservedPipelines.layer)),
-    Effect.provide(Layer.merge(Health.layer, Connectivity.layer))
-  )
+    yield* (yield* Connectivity).require // once running, what can't be reached is waited for
+    yield* Effect.provide(runAll(parts), Layer.mergeAll(HttpApi.layer(hub), ObservedCapture.layer, ObservedPipelines.layer))
+  }).pipe(Effect.provide(Layer.merge(Health.layer, Connectivity.layer)))
+
+const runAll = Effect.fnUntraced(function*(parts: ReadonlyArray<Part>) {
+  const { http } = yield* AppConfig
+  const health = yield* Health
+  Metrics.buildInfo(packageJson.version)
+  yield* Effect.logInfo(`status page at ${urlOf(http)}`)
+  for (const { name } of parts) health.expect(name)
+  yield* Effect.all(parts.map(supervised), { concurrency: "unbounded", discard: true })
+})
 
 const supervised = (part: Part) =>
   part.run.pipe(Effect.tapError((error) =>

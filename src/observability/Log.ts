@@ -25,7 +25,8 @@ export const layerOf = (
   destination: pino.DestinationStream = destinationOf(settings.format)
 ): Layer.Layer<never> =>
   Layer.merge(
-    Logger.layer([loggerOn(pino({ level: "trace" }, destination))]), // Effect has filtered by level already
+    // Effect has filtered by level already, and `err` has its shape.
+    Logger.layer([loggerOn(pino({ level: "trace", serializers: { err: (error) => error } }, destination))]),
     Layer.succeed(References.MinimumLogLevel, minimum[settings.level])
   )
 
