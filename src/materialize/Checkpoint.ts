@@ -82,6 +82,10 @@ export const makeCheckpoint = (tables: StateTables, pipeline: string) => {
       return checkpoints
     }),
 
+    /** Keeps every partition where it stands until the transaction ends, so that no entry changes meanwhile. Claims wait, retries do not. */
+    hold: (sql: Sql) =>
+      sql.query("Holding offsets", `select from ${tables.offsets} o where o.pipeline = $1 order by o.topic, o.partition for share`, [pipeline]),
+
     advance: (sql: Sql, checkpoints: ReadonlyArray<PartitionCheckpoint>) =>
       sql.query(
         "Advancing offsets",

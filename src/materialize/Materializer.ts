@@ -162,6 +162,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
         (taken.get(TableName.format(target.table)) ?? []).map((key) => ({ group, key }))
       )
       const mirrors = mirror === undefined ? [] : (taken.get(TableName.format(mirror.target.table)) ?? []).map(parseMirrorKey)
+      if (mirrors.length > 0) yield* checkpoint.hold(sql) // a mirror row has no lock of its own but its partition's
       const outcome = yield* carryOut(sql, { entries: new Map(), links: new Map(), groups, mirrors })
       yield* pending.settle(sql, taken, outcome.held)
       yield* record(sql, { written: outcome.written, changes: 0, bad: 0, commitMicros: null })
