@@ -53,6 +53,9 @@ controller.listener.names=CONTROLLER
 log.dirs=${place.data}
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
+# After a kill the broker may register again only when its former self's session is over: 9 s by default.
+broker.session.timeout.ms=5000
+broker.heartbeat.interval.ms=1000
 # There is one broker, so everything is kept once; few partitions start faster.
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=5

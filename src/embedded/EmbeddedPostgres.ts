@@ -43,6 +43,8 @@ export const start = (
     const data = join(directory, "data")
     const password = rememberPassword(directory, user)
     if (!existsSync(data)) yield* initialize(data, join(programs, "initdb"), user)
+    // Left by one that was killed: nothing holds the directory, though the pid in it may be somebody else's by now.
+    rmSync(join(data, "postmaster.pid"), { force: true })
 
     const port = yield* Port.choose(join(directory, "port"), options.port)
     const settings = { ...serverSettings, ...options.settings, port }
