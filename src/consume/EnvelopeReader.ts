@@ -25,13 +25,15 @@ export const readRecord = (record: RawRecord): ReadRecord => {
   if (position === undefined) {
     return unreadable("no-position", "the envelope has no position (source.epoch, transaction.id, transaction.total_order)")
   }
+  if (!Number.isSafeInteger(envelope.source.ts_us)) return unreadable("not-an-envelope", "source.ts_us is not an instant in microseconds")
   const common = { record, position, commitMicros: envelope.source.ts_us }
   if (envelope.op === "t") return { _tag: "Change", change: { ...common, kind: "truncate" } }
   const key = keyOf(record.key)
   if (key === undefined) return unreadable("no-key", "the key is not a JSON object of the key columns")
   if (envelope.op === "d") return { _tag: "Change", change: { ...common, kind: "delete", key } }
   if (!upserts.has(envelope.op)) return unreadable("unknown-op", "op is none of c, u, d, r, t")
-  if (typeof envelope.after !== "object" || envelope.after === null) return unreadable("not-an-envelope", "the envelope has no row in after")
+  if (!isObject(envelope.after)) return unreadable("not-an-envelope", "the envelope has no row in after")
+  if (mayHoldZero(record.value) && Object.values(envelope.after).some(holdsZero)) return unreadable("zero-in-text", "a text holds U+0000, which Postgres can't store")
   const isRead = envelope.op === "r"
   return {
     _tag: "Change",
@@ -53,23 +55,35 @@ const parseJson = (bytes: Buffer): unknown => {
 }
 
 const isEnvelope = (value: unknown): value is Envelope => {
-  if (typeof value !== "object" || value === null) return false
-  const { op, source, transaction } = value as Record<string, Record<string, unknown> | null>
-  return typeof op === "string" && typeof source === "object" && source !== null
-    && typeof transaction === "object" && transaction !== null && typeof transaction.id === "string"
+  if (!isObject(value)) return false
+  const { op, source, transaction } = value
+  return typeof op === "string" && isObject(source) && isObject(transaction) && typeof transaction.id === "string"
 }
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** Few values hold the escape, so few are looked through. */
+const mayHoldZero = (json: Buffer): boolean => json.includes("\\u0000")
+const holdsZero = (value: unknown): boolean => typeof value === "string" && value.includes("\0")
 
 const positionOf = ({ source, transaction }: Envelope): Position | undefined => {
   const [, commitLsn] = /^\d+:(\d{1,20})$/.exec(transaction.id) ?? []
-  if (commitLsn === undefined || !Number.isInteger(source.epoch) || !Number.isInteger(transaction.total_order)) return undefined
+  if (commitLsn === undefined || BigInt(commitLsn) > maxBigint) return undefined
+  if (!isCount(source.epoch, maxInteger) || !isCount(transaction.total_order, Number.MAX_SAFE_INTEGER)) return undefined
   return { epoch: source.epoch, commitLsn: Lsn(BigInt(commitLsn)), order: transaction.total_order }
 }
+
+/** What the columns of `offsets` hold: a position beyond would fail its batch for ever. */
+const maxInteger = 2 ** 31 - 1
+const maxBigint = 2n ** 63n - 1n
+const isCount = (value: unknown, max: number): value is number => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= max
 
 /** One key column's value as text; several as a JSON array. */
 const keyOf = (bytes: Buffer | null): string | undefined => {
   const key = bytes === null ? undefined : parseJson(bytes)
-  if (typeof key !== "object" || key === null) return undefined
+  if (!isObject(key)) return undefined
   const values = Object.values(key)
-  if (values.length === 0) return undefined
+  if (values.length === 0 || values.some((value) => value === null || typeof value === "object" || holdsZero(value))) return undefined
   return values.length === 1 ? String(values[0]) : JSON.stringify(values)
 }
