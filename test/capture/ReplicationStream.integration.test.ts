@@ -1,0 +1,127 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import pg from "pg"
+import type { WalMessage } from "../../src/capture/WalMessage.ts"
+import * as ReplicationStream from "../../src/capture/ReplicationStream.ts"
+import { Postgres } from "../../src/connections/Postgres.ts"
+import * as Lsn from "../../src/domain/Lsn.ts"
+import * as TestConfig from "../support/TestConfig.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
+import { TestTopics } from "../support/TestTopics.ts"
+
+const Support = Postgres.layer.pipe(
+  Layer.provideMerge(TestConfig.layer()),
+  Layer.provideMerge(Layer.mergeAll(TestDatabase.layer, TestTopics.layer))
+)
+
+type Commit = Extract<WalMessage, { readonly _tag: "Commit" }>
+
+/** A table, a publication and a slot, all of this name. */
+const prepare = (name: string) =>
+  Effect.gen(function*() {
+    const database = yield* TestDatabase
+    const slot = `${TestConfig.slotOf(database.name)}_${name}`
+    yield* Effect.promise(() => database.query(`create table ${name} (id int primary key); create publication ${slot} for table ${name}`))
+    yield* Effect.promise(() => database.query("select pg_create_logical_replication_slot($1, 'pgoutput')", [slot]))
+    const query = (statement: string) => Effect.promise(() => database.query(statement))
+    const confirmed = Effect.map(
+      Effect.promise(() => database.query<{ lsn: string }>("select confirmed_flush_lsn::text as lsn from pg_replication_slots where slot_name = $1", [slot])),
+      ([row]) => Lsn.parse(row!.lsn)
+    )
+    return { slot, query, confirmed, options: { slot, publication: slot, walSenderTimeoutSeconds: 5, statusIntervalSeconds: 0.2, maxBufferedBytes: 1_000_000 } }
+  })
+
+/** Two transactions at a time that commit one right after the other, so that one's record starts where the other's ends. */
+const commitInPairs = async (url: string, table: string, pairs: number) => {
+  const clients = [new pg.Client({ connectionString: url }), new pg.Client({ connectionString: url })]
+  await Promise.all(clients.map((client) => client.connect()))
+  for (let pair = 0; pair < pairs; pair++) {
+    await Promise.all(clients.map((client, index) =>
+      client.query(`begin; set local synchronous_commit = off; insert into ${table} values (${pair * 2 + index})`)))
+    await Promise.all(clients.map((client) => client.query("commit")))
+  }
+  await Promise.all(clients.map((client) => client.end()))
+}
+
+/** Takes until as many transactions have ended. */
+const takeCommits = (stream: ReplicationStream.ReplicationStream, count: number) =>
+  Effect.gen(function*() {
+    const messages: Array<WalMessage> = []
+    const commits = () => messages.filter((message): message is Commit => message._tag === "Commit")
+    while (commits().length < count) messages.push(...(yield* stream.take))
+    return { commits: commits(), inserted: messages.flatMap((message) => (message._tag === "Insert" ? [message.after[0]] : [])) }
+  })
+
+layer(Support, { excludeTestServices: true })("the replication stream", (it) => {
+  it.effect("confirms exactly a commit's end: an adjacent transaction is not lost", () =>
+    Effect.gen(function*() {
+      const database = yield* TestDatabase
+      const { confirmed, options } = yield* prepare("adjacent")
+      yield* Effect.promise(() => commitInPairs(database.url, "adjacent", 20))
+      const first = yield* Effect.scoped(Effect.gen(function*() {
+        const stream = yield* ReplicationStream.open(options)
+        const { commits } = yield* takeCommits(stream, 40)
+        const adjacent = commits.findIndex((commit, index) => commits[index + 1]?.commitLsn === commit.endLsn)
+        assert.isAtLeast(adjacent, 0, "two commits without anything between them")
+        const last = commits[adjacent]!
+        stream.confirm(last.endLsn)
+        return { last, rest: commits.length - commits.indexOf(last) - 1 }
+      }))
+      assert.strictEqual(yield* confirmed, first.last.endLsn)
+      const again = yield* Effect.scoped(Effect.flatMap(ReplicationStream.open(options), (stream) => takeCommits(stream, first.rest)))
+      assert.strictEqual(again.inserted.length, first.rest)
+    }))
+
+  it.effect("refuses to confirm backwards or what was never received", () =>
+    Effect.gen(function*() {
+      const { options, query } = yield* prepare("bounds")
+      yield* query("insert into bounds values (1)")
+      yield* query("insert into bounds values (2)")
+      const stream = yield* ReplicationStream.open(options)
+      const { commits: [first, second] } = yield* takeCommits(stream, 2)
+      stream.confirm(second!.endLsn)
+      assert.throws(() => stream.confirm(first!.endLsn), RangeError)
+      assert.throws(() => stream.confirm(Lsn.Lsn(second!.endLsn + 1_000_000_000n)), RangeError)
+    }))
+
+  it.effect("moves an idle slot with the end of the WAL, and not while a commit is outstanding", () =>
+    Effect.gen(function*() {
+      const { confirmed, options, query } = yield* prepare("idle")
+      yield* query("insert into idle values (1)")
+      const before = yield* confirmed
+      const [outstanding] = yield* Effect.scoped(Effect.gen(function*() {
+        const stream = yield* ReplicationStream.open(options)
+        const { commits } = yield* takeCommits(stream, 1)
+        yield* query("create table elsewhere (id int)")
+        yield* query("select pg_sleep(0.5)") // two status intervals, on the server's clock
+        return commits
+      }))
+      assert.strictEqual(yield* confirmed, before)
+      yield* Effect.scoped(Effect.gen(function*() {
+        const stream = yield* ReplicationStream.open(options)
+        yield* takeCommits(stream, 1)
+        stream.confirm(outstanding!.endLsn)
+        yield* query("drop table elsewhere")
+        yield* query("select pg_sleep(0.5)")
+      }))
+      assert.isTrue((yield* confirmed) > outstanding!.endLsn)
+    }))
+
+  it.effect("says so when the publication is gone, instead of streaming nothing", () =>
+    Effect.gen(function*() {
+      const { options, query, slot } = yield* prepare("unpublished")
+      yield* query(`drop publication ${slot}`)
+      yield* query("insert into unpublished values (1)")
+      const stream = yield* ReplicationStream.open(options)
+      const error = yield* Effect.flip(takeCommits(stream, 1))
+      assert.strictEqual(error.reason, "gap")
+      assert.match(error.message, /cdc setup --resnapshot/)
+    }))
+
+  it.effect("says which slot is missing, and the remedy", () =>
+    Effect.gen(function*() {
+      const { options } = yield* prepare("slotless")
+      const error = yield* Effect.flip(ReplicationStream.open({ ...options, slot: "cdc_never_made" }))
+      assert.match(error.message, /cdc_never_made.*cdc setup --resnapshot/s)
+    }))
+})

@@ -1,0 +1,136 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { Kafka } from "../../src/connections/Kafka.ts"
+import * as Headers from "../../src/domain/Headers.ts"
+import { Lsn } from "../../src/domain/Lsn.ts"
+import type { OutgoingRecord } from "../../src/domain/OutgoingRecord.ts"
+import * as Position from "../../src/domain/Position.ts"
+import * as Tails from "../../src/publish/Tails.ts"
+import * as Topics from "../../src/publish/Topics.ts"
+import * as TopicWriter from "../../src/publish/TopicWriter.ts"
+import { AppConfig } from "../../src/Config.ts"
+import * as TestConfig from "../support/TestConfig.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
+import { TestTopics } from "../support/TestTopics.ts"
+
+const Support = Kafka.layer.pipe(
+  Layer.provideMerge(TestConfig.layer({ kafka: { partitions: 2 } })),
+  Layer.provideMerge(Layer.mergeAll(TestDatabase.layer, TestTopics.layer))
+)
+
+const at = (order: number): Position.Position => ({ epoch: 1, commitLsn: Lsn(1000n), order })
+
+const record = (topic: string, partition: number, order: number, op: string | null): OutgoingRecord => ({
+  topic,
+  partition,
+  key: Buffer.from(`{"id":${order}}`),
+  value: op === null ? null : Buffer.from(JSON.stringify({ op, source: { epoch: 1 }, transaction: { id: "7:1000", total_order: order } })),
+  headers: op === null ? [[Headers.position, Position.format(at(order))]] : undefined,
+  position: at(order)
+})
+
+/** A topic of its own, and a writer for it. */
+const prepare = (table: string) =>
+  Effect.gen(function*() {
+    const { kafka, publish } = yield* AppConfig
+    const topic = `${kafka.topicPrefix}.public.${table}`
+    yield* Topics.ensure([{ topic, hasKey: true }], kafka)
+    return { topic, settings: kafka, writer: yield* TopicWriter.make({ clientId: "test", batchBytes: publish.batchBytes }) }
+  })
+
+layer(Support, { excludeTestServices: true })("the ends of topics", (it) => {
+  it.effect("an empty partition holds nothing, another one all up to its last record", () =>
+    Effect.gen(function*() {
+      const { topic, writer } = yield* prepare("plain")
+      assert.isUndefined((yield* Tails.read([topic])).last)
+      yield* writer.write([record(topic, 1, 1, "c"), record(topic, 1, 2, "u")])
+      const tails = yield* Tails.read([topic])
+      assert.deepStrictEqual(tails.last, at(2))
+      assert.deepStrictEqual([1, 2, 3].map((order) => tails.holds(record(topic, 1, order, "u"))), [true, true, false])
+      assert.isFalse(tails.holds(record(topic, 0, 1, "c")))
+    }))
+
+  it.effect("a delete without its tombstone gets it; one with it gets nothing", () =>
+    Effect.gen(function*() {
+      const { topic, writer } = yield* prepare("deletes")
+      yield* writer.write([record(topic, 0, 1, "d"), record(topic, 1, 2, "d"), record(topic, 1, 2, null)])
+      const tails = yield* Tails.read([topic])
+      assert.isTrue(tails.holds(record(topic, 0, 1, "d")))
+      assert.isFalse(tails.holds(record(topic, 0, 1, null)))
+      assert.isTrue(tails.holds(record(topic, 1, 2, null)))
+    }))
+
+  it.effect("walks back over markers of transactions and records of others", () =>
+    Effect.gen(function*() {
+      const { topic, writer } = yield* prepare("markers")
+      const { client, prefix } = yield* TestTopics
+      yield* writer.write([record(topic, 0, 5, "c"), record(topic, 1, 6, "c")])
+      yield* Effect.promise(async () => {
+        const producer = client.producer({ transactionalId: `${prefix}.tails`, idempotent: true, maxInFlightRequests: 1 })
+        await producer.connect()
+        for (let index = 0; index < 20; index++) {
+          const aborted = await producer.transaction()
+          await aborted.send({ topic, messages: [{ partition: 0, key: "other", value: "not ours" }, { partition: 1, key: "other", value: null }] })
+          await aborted.abort()
+        }
+        await producer.disconnect()
+      })
+      const tails = yield* Tails.read([topic])
+      assert.isTrue(tails.holds(record(topic, 0, 5, "c")))
+      assert.isFalse(tails.holds(record(topic, 0, 6, "c")))
+      assert.isTrue(tails.holds(record(topic, 1, 6, "c")))
+    }))
+
+  it.effect("a send whose answer is lost is neither lost nor doubled", () =>
+    Effect.gen(function*() {
+      const { topic } = yield* prepare("unknown")
+      const kafka = yield* Kafka
+      const { readTopic } = yield* TestTopics
+      const outcomes: Array<"lost answer" | "lost request"> = ["lost answer", "lost request", "lost answer"]
+      const flaky = Kafka.of({
+        ...kafka,
+        producer: (clientId) =>
+          Effect.map(kafka.producer(clientId), (producer) => {
+            const send = producer.send.bind(producer) as (options: unknown) => Promise<unknown>
+            producer.send = (async (options: unknown) => {
+              const outcome = outcomes.shift()
+              if (outcome === "lost request") throw new Error("connection lost before the request")
+              const result = await send(options)
+              if (outcome === "lost answer") throw new Error("connection lost before the answer")
+              return result
+            }) as typeof producer.send
+            return producer
+          })
+      })
+      const retried: Array<string> = []
+      const writer = yield* TopicWriter.make({ clientId: "flaky", batchBytes: 100_000, onRetry: (error) => retried.push(error.message) }).pipe(
+        Effect.provideService(Kafka, flaky))
+      yield* writer.write([record(topic, 0, 1, "c"), record(topic, 1, 2, "d"), record(topic, 1, 2, null)])
+      yield* writer.write([record(topic, 0, 3, "u")])
+      yield* writer.write([record(topic, 0, 4, "u")])
+      assert.strictEqual(retried.length, 3)
+      const records = yield* Effect.promise(() => readTopic(topic))
+      assert.deepStrictEqual(records.map(({ key, partition }) => [partition, key?.toString()]), [
+        [0, "{\"id\":1}"], [0, "{\"id\":3}"], [0, "{\"id\":4}"], [1, "{\"id\":2}"], [1, "{\"id\":2}"]
+      ])
+    }).pipe(Effect.scoped))
+
+  it.effect("topics are made as declared, and never with another count of partitions", () =>
+    Effect.gen(function*() {
+      const { settings, topic } = yield* prepare("settings")
+      const { admin } = yield* TestTopics
+      const { resources } = yield* Effect.promise(() => admin.describeConfigs({
+        includeSynonyms: false,
+        resources: [{ type: 2, name: topic, configNames: ["cleanup.policy", "delete.retention.ms", "min.compaction.lag.ms"] }]
+      }))
+      assert.deepStrictEqual(Object.fromEntries(resources[0]!.configEntries.map(({ configName, configValue }) => [configName, configValue])), {
+        "cleanup.policy": "compact", "delete.retention.ms": "604800000", "min.compaction.lag.ms": "604800000"
+      })
+      const other = yield* Effect.flip(Topics.ensure([{ topic, hasKey: true }], { ...settings, partitions: 3 }))
+      assert.match(other.message, /has 2 partitions, but kafka.partitions is 3/)
+      const keyless = yield* Effect.flip(Topics.verify([{ topic, hasKey: false }], settings))
+      assert.match(keyless.message, /compacted/)
+      const missing = yield* Effect.flip(Topics.verify([{ topic: `${topic}_none`, hasKey: true }], settings))
+      assert.match(missing.message, /cdc setup/)
+    }))
+})

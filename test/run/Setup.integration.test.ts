@@ -1,0 +1,49 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { withCapture } from "./CaptureFixture.ts"
+
+const tables = { tables: "public.a, public.b", ddl: "create table public.a (id int primary key); create table public.b (id int primary key)" }
+
+describe("setting up and tearing down", () => {
+  it.live("makes everything once, adds what is missing, takes all of it away but the topics", () =>
+    withCapture(tables, (capture) =>
+      Effect.gen(function*() {
+        const { database, topics } = capture
+        const slot = `cdc_${database.name}`
+        const query = <Row extends object>(statement: string) => Effect.promise(() => database.query<Row>(statement))
+        yield* capture.setup
+        const state = query("select slot, epoch, snapshot, database, publication_oid from cdc.capture")
+        const before = yield* state
+        assert.strictEqual(before.length, 1)
+        yield* query(`alter publication ${slot} drop table public.b`)
+        const lines = yield* capture.setup
+        assert.include(lines.join("\n"), "added public.b")
+        assert.deepStrictEqual(yield* state, before)
+        const options = yield* query(`select pubviaroot, to_jsonb(p) ->> 'pubgencols' as generated from pg_publication p where pubname = '${slot}'`)
+        assert.deepStrictEqual(options[0], { pubviaroot: true, generated: "s" })
+
+        yield* capture.teardown
+        const left = yield* query(`select (select count(*)::int from pg_replication_slots where slot_name = '${slot}') as slots,
+          (select count(*)::int from pg_publication) as publications, to_regnamespace('cdc') as schema`)
+        assert.deepStrictEqual(left[0], { slots: 0, publications: 0, schema: null })
+        const kept = (yield* Effect.promise(() => topics.admin.listTopics())).filter((topic) => topic.startsWith(`${topics.prefix}.`))
+        assert.strictEqual(kept.length, 3)
+        yield* capture.teardown
+      })))
+
+  it.live("refuses a table that the hub could no longer update, a missing one, and a slot that nobody remembers", () =>
+    withCapture(tables, (capture) =>
+      Effect.gen(function*() {
+        const query = (statement: string) => Effect.promise(() => capture.database.query(statement))
+        yield* query("alter table public.a drop constraint a_pkey")
+        assert.match(String(yield* Effect.flip(capture.setup)), /public\.a has no replica identity.*REPLICA IDENTITY FULL/s)
+        yield* query("alter table public.a add primary key (id)")
+        yield* query("alter table public.b rename to c")
+        assert.match(String(yield* Effect.flip(capture.setup)), /Not in the database.*public\.b/s)
+        yield* query("alter table public.c rename to b")
+        yield* query(`select pg_create_logical_replication_slot('cdc_${capture.database.name}', 'pgoutput')`)
+        assert.match(String(yield* Effect.flip(capture.setup)), /exists, but nothing here remembers/)
+        const made = yield* query("select (select count(*)::int from pg_publication) as publications, to_regnamespace('cdc') as schema")
+        assert.deepStrictEqual(made[0], { publications: 0, schema: null })
+      })))
+})
