@@ -1,0 +1,82 @@
+import { assert, describe, it } from "vitest"
+import { Lsn } from "../../src/domain/Lsn.ts"
+import type { SystemReading } from "../../src/run/SystemReading.ts"
+import { assemble, idleParts, type Known, recordsBehind } from "../../src/run/SystemStatus.ts"
+
+const second = 1_000_000n
+const now = 1_000_000n * second
+
+const settings = {
+  source: { slot: "hub_cdc", tables: [{ schema: "a", table: "b" }] },
+  kafka: { topicPrefix: "hub" },
+  pipelines: { enabled: ["p"] }
+} as unknown as Parameters<typeof assemble>[2]
+
+const reading = (changes: Partial<SystemReading> = {}): SystemReading => ({
+  now,
+  wal: { now, current: Lsn(1_000n), slot: { active: true, walStatus: "reserved", confirmed: Lsn(900n), restart: Lsn(400n) } },
+  capture: { snapshot: "done", lastCommitAt: now - 3n * second },
+  snapshotTables: [],
+  pipelines: [{ name: "p", writes: 5n, applied: 9n, dead_letters: 1n, last_commit_at: now - 20n * second }],
+  offsets: [{ pipeline: "p", topic: "t", partition: 0, next_offset: 4n }],
+  pending: new Map(),
+  ends: new Map([["t/0", { low: 0n, high: 10n }]]),
+  members: new Map([["p", 1]]),
+  ...changes
+})
+
+const unknown: Known = { caughtUp: false, settled: false, published: false, idleAt: new Map() }
+const slot = reading().wal.slot!
+const withSlot = (changes: Partial<typeof slot> | undefined): Partial<SystemReading> =>
+  ({ wal: { now, current: Lsn(1_000n), slot: changes === undefined ? undefined : { ...slot, ...changes } } })
+
+describe("the status of the system", () => {
+  it("measures both lags of the slot: what is not confirmed, and what is kept", () => {
+    const { capture } = assemble(reading(), unknown, settings)
+    assert.deepStrictEqual(capture, {
+      state: "streaming", slot: "hub_cdc", confirmedLsn: "0/384", currentLsn: "0/3E8", lagBytes: 100, retainedWalBytes: 600, lagSeconds: 3
+    })
+  })
+
+  for (const [state, changes] of [
+    ["notSetUp", { capture: undefined }],
+    ["slotMissing", withSlot(undefined)],
+    ["slotLost", withSlot({ walStatus: "lost", restart: undefined })],
+    ["snapshotting", { capture: { snapshot: "reading", lastCommitAt: null } }],
+    ["streaming", {}],
+    ["stopped", withSlot({ active: false })],
+    ["waiting", { ...withSlot({ active: false }), capture: { snapshot: "pending", lastCommitAt: null } }]
+  ] as const) {
+    it(`capture: ${state}`, () => assert.strictEqual(assemble(reading(changes), unknown, settings).capture.state, state))
+  }
+
+  it("counts what a pipeline has not read, and nothing that is gone from the topic", () => {
+    const offset = { pipeline: "p", topic: "t", partition: 0, next_offset: 4n }
+    assert.strictEqual(recordsBehind([offset], new Map([["t/0", { low: 0n, high: 10n }]])), 6)
+    assert.strictEqual(recordsBehind([offset], new Map([["t/0", { low: 7n, high: 10n }]])), 3)
+    assert.strictEqual(recordsBehind([offset], new Map([["t/0", { low: 10n, high: 10n }]])), 0)
+    assert.strictEqual(recordsBehind([offset], new Map([["t/0", { low: 0n, high: 3n }]])), 0) // the end was asked for earlier
+    assert.strictEqual(recordsBehind([offset, { ...offset, partition: 1 }], new Map([["t/0", { low: 0n, high: 5n }], ["t/1", { low: 0n, high: 5n }]])), 2)
+  })
+
+  it("a pipeline that is 20 s behind lags; without a member it is stopped; without a row it never started", () => {
+    const stateOf = (changes: Partial<SystemReading>) => assemble(reading(changes), unknown, settings).pipelines[0]!
+    assert.deepInclude(stateOf({}), { state: "lagging", lagRecords: 6, lagSeconds: 20, deadLetters: 1, applied: 9, writes: 5 })
+    assert.deepInclude(stateOf({ members: new Map() }), { state: "stopped" })
+    assert.deepInclude(stateOf({ pipelines: [] }), { state: "notStarted", lagSeconds: null })
+    assert.deepInclude(stateOf({ offsets: [] }), { state: "running", lagRecords: 0, lagSeconds: 0 })
+    assert.deepInclude(stateOf({ offsets: [], pending: new Map([["p", 2]]) }), { pending: 2, lagSeconds: 20 })
+  })
+
+  it("the first change after a quiet night is not a night old", () => {
+    const known = { ...unknown, idleAt: new Map([["p", now - second / 2n]]) }
+    assert.deepInclude(assemble(reading(), known, settings).pipelines[0]!, { state: "running", lagSeconds: 0.5 })
+  })
+
+  it("knows what has nothing to do", () => {
+    const idle = assemble(reading({ offsets: [] }), { ...unknown, published: true }, settings)
+    assert.strictEqual(idle.capture.lagSeconds, 0)
+    assert.lengthOf(idleParts(idle), 2)
+    assert.lengthOf(idleParts(assemble(reading(), unknown, settings)), 0)
+  })
+})
