@@ -32,11 +32,9 @@ export interface StreamOptions {
   readonly statusIntervalSeconds: number
   /** Bytes of WAL received and not yet taken, above which the socket is paused. */
   readonly maxBufferedBytes: number
-  /** Called once if another process has the slot; this one then waits for it. */
-  readonly onStandby?: () => void
 }
 
-/** Opens the stream where the slot was last confirmed; closed with the scope, which tells the server the last position first. */
+/** Opens the stream where the slot was last confirmed, waiting for it while another process reads it; closed with the scope, which tells the server the last position first. */
 export const open = Effect.fnUntraced(function*(
   options: StreamOptions
 ): Effect.fn.Return<ReplicationStream, CaptureError | PostgresError, Postgres | Scope.Scope> {
@@ -72,7 +70,7 @@ const startWhenFree = Effect.fnUntraced(function*(client: pg.Client, buffer: Rep
     const refused = yield* Effect.flip(start(client, buffer, options)).pipe(Effect.catch(() => Effect.undefined))
     if (refused === undefined) return
     if (refused.code !== "55006") return yield* explainRefusal(refused, options)
-    if (polls === 0) options.onStandby?.()
+    if (polls === 0) yield* Effect.logInfo(`replication slot ${options.slot} is read by another process: standing by to take over`)
     yield* Effect.sleep(Duration.millis(delay))
   }
 })

@@ -20,8 +20,8 @@ export interface TopicWriter {
 export interface WriterOptions {
   readonly clientId: string
   readonly batchBytes: number
-  /** Told of each failed attempt that will be repeated. */
-  readonly onRetry?: (error: KafkaError) => void
+  /** Told of each failed attempt that will be repeated; `attempt` counts from 1 for each request. */
+  readonly onRetry?: (error: KafkaError, attempt: number) => Effect.Effect<void>
 }
 
 /** Back-off of repeated sends: the time until a returned broker is used again, against noise while it is away. */
@@ -49,7 +49,7 @@ export const make = Effect.fnUntraced(function*(options: WriterOptions): Effect.
   const sendUntilThere = Effect.fnUntraced(function*(records: ReadonlyArray<OutgoingRecord>) {
     let missing = records
     let outcomeKnown = true
-    for (let delay = firstDelayMillis;; delay = Math.min(delay * 2, maxDelayMillis)) {
+    for (let delay = firstDelayMillis, attempts = 1;; delay = Math.min(delay * 2, maxDelayMillis), attempts++) {
       const attempt = Effect.gen(function*() {
         if (!outcomeKnown) missing = yield* missingOf(missing)
         outcomeKnown = true
@@ -60,7 +60,7 @@ export const make = Effect.fnUntraced(function*(options: WriterOptions): Effect.
       yield* producers.discard
       outcomeKnown = false
       if (!error.isRetryable) return yield* error
-      options.onRetry?.(error)
+      if (options.onRetry !== undefined) yield* options.onRetry(error, attempts)
       yield* Effect.sleep(Duration.millis(delay))
     }
   })

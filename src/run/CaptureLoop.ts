@@ -59,6 +59,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   const { kafka, publish, source } = yield* AppConfig
   const postgres = yield* Postgres
   const outbox = yield* Outbox
+  const observer = yield* CaptureObserver
   const state = CaptureState.make(source.stateSchema, source.slot)
   const { generatedColumns, record } = yield* Identity.verify(postgres, state, source)
   const catalogue = Catalogue.make(postgres)
@@ -84,7 +85,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     tombstones: publish.tombstones,
     truncates: publish.truncates
   })
-  const writer = yield* outbox.open({ clientId: `cdc-${source.slot}`, batchBytes: publish.batchBytes })
+  const writer = yield* outbox.open({ clientId: `cdc-${source.slot}`, batchBytes: publish.batchBytes, onRetry: reportRetry(observer) })
   const work = Effect.gen(function*() {
     yield* finishSnapshot({
       state, tails, epoch: record.epoch, encoder, writer, sends, snapshot, names: namesOf(tables),
@@ -95,10 +96,16 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     const reader = new ChangeReader(catalogue, (table) => selected.has(TableName.format(table)))
     return yield* StreamPublisher.publish({ stream, reader, encoder, tails, writer, sends, state })
   })
-  const observer = yield* CaptureObserver
   observer.running()
   return yield* Effect.raceFirst(work, sends.failure)
 })
+
+/** A broker that stays away is logged once, and counted each time. */
+const reportRetry = (observer: CaptureObserver) => (error: KafkaError, attempt: number) =>
+  Effect.andThen(
+    Effect.sync(() => observer.retrying(error)),
+    attempt === 1 ? Effect.logWarning(`publishing interrupted, trying until Kafka answers: ${error.message}`) : Effect.void
+  )
 
 interface SnapshotFinish extends Omit<SnapshotPublisher.SnapshotWork, "snapshot" | "tables" | "consistentPoint" | "lastOrder" | "isFirstRecord"> {
   readonly epoch: number

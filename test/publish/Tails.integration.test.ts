@@ -103,7 +103,7 @@ layer(Support, { excludeTestServices: true })("the ends of topics", (it) => {
           })
       })
       const retried: Array<string> = []
-      const writer = yield* TopicWriter.make({ clientId: "flaky", batchBytes: 100_000, onRetry: (error) => retried.push(error.message) }).pipe(
+      const writer = yield* TopicWriter.make({ clientId: "flaky", batchBytes: 100_000, onRetry: (error) => Effect.sync(() => retried.push(error.message)) }).pipe(
         Effect.provideService(Kafka, flaky))
       yield* writer.write([record(topic, 0, 1, "c"), record(topic, 1, 2, "d"), record(topic, 1, 2, null)])
       yield* writer.write([record(topic, 0, 3, "u")])
