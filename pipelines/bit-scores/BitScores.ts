@@ -4,6 +4,7 @@ import * as Instant from "../../src/domain/Instant.ts"
 import { TableName } from "../../src/domain/TableName.ts"
 import { badInput, entries, type Group, type Pipeline, trigger } from "../../src/materialize/Pipeline.ts"
 import { tierOf, Tiers } from "../Tiers.ts"
+import { Uuid } from "../Uuid.ts"
 import { clampHundredths, impactScale, phases, type Signal, sumsOf, toHundredths, valuesAt } from "./Score.ts"
 
 /** `outreach.bit_signals` → `outreach.bit_scores`: one decaying score per outreach, and its components. */
@@ -52,7 +53,7 @@ const signals = (componentOf: ReadonlyMap<string, string>) => {
   return entries({
     table: TableName("outreach", "bit_signals"),
     row: Schema.Struct({
-      outreach_id: Schema.String,
+      outreach_id: Uuid,
       signal_impact: Schema.String,
       source_spoke: Schema.String,
       decay_period_days: Schema.Int,

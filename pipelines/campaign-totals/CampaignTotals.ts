@@ -1,6 +1,7 @@
 import { Schema } from "effect"
 import { TableName } from "../../src/domain/TableName.ts"
 import { entries, type Group, type Pipeline, trigger } from "../../src/materialize/Pipeline.ts"
+import { Uuid } from "../Uuid.ts"
 
 /** `outreach.send_log` → the five totals of `outreach.campaigns`, at the same cost per send whatever the campaign's size. */
 export const campaignTotals = (settings: unknown): Pipeline => ({
@@ -16,7 +17,7 @@ const Instant = Schema.NullOr(Schema.String)
 const sends = entries({
   table: TableName("outreach", "send_log"),
   row: Schema.Struct({
-    campaign_id: Schema.NullOr(Schema.String),
+    campaign_id: Schema.NullOr(Uuid),
     person_id: Schema.NullOr(Schema.String),
     email_to: Schema.String,
     sent_at: Instant,

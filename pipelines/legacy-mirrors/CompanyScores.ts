@@ -3,7 +3,7 @@ import * as Instant from "../../src/domain/Instant.ts"
 import { TableName } from "../../src/domain/TableName.ts"
 import type { Group } from "../../src/materialize/Pipeline.ts"
 import type { Settings } from "./Settings.ts"
-import { readScore, scoreScale } from "./Sources.ts"
+import { maxInteger, readScore, scoreScale } from "./Sources.ts"
 
 /** `bit.bit_company_score`: counts and channels over the company's mirrored rows, score and tier of its highest outreach. */
 export const companyScores = (_rules: Settings): Group => ({
@@ -29,14 +29,17 @@ export const companyScores = (_rules: Settings): Group => ({
     return {
       backed: state.sum("signals") > 0n,
       columns: {
-        score: Number(divideRounded(scaled, 10n ** BigInt(scoreScale))),
+        score: toInteger(divideRounded(scaled, 10n ** BigInt(scoreScale))),
         signal_count: Number(state.sum("signals")),
         last_signal_at: last === null ? null : Instant.toSql(Instant.ofSortable(last)),
-        email_score: Number(state.sum("email")),
-        linkedin_score: Number(state.sum("linkedin")),
-        website_score: Number(state.sum("website")),
+        email_score: toInteger(state.sum("email")),
+        linkedin_score: toInteger(state.sum("linkedin")),
+        website_score: toInteger(state.sum("website")),
         score_tier: tier
       }
     }
   }
 })
+
+/** The columns are Postgres' `integer`: a sum beyond stops at its end, rather than failing every batch that it is in. */
+const toInteger = (value: bigint): number => Number(value > maxInteger ? maxInteger : value < -maxInteger ? -maxInteger : value)

@@ -3,6 +3,7 @@ import { parseScaled } from "../../src/domain/Decimal.ts"
 import * as Instant from "../../src/domain/Instant.ts"
 import { TableName } from "../../src/domain/TableName.ts"
 import { badInput, type Columns, type Contribution, entries, type SqlType } from "../../src/materialize/Pipeline.ts"
+import { Uuid } from "../Uuid.ts"
 import { channelOf, type Settings } from "./Settings.ts"
 
 export const mirroredColumns: Readonly<Record<string, SqlType>> = {
@@ -62,7 +63,7 @@ export const signals = (rules: Settings) =>
   entries({
     table: TableName("outreach", "bit_signals"),
     row: Schema.Struct({
-      outreach_id: Schema.String,
+      outreach_id: Uuid,
       signal_type: Schema.String,
       signal_impact: Schema.String,
       source_spoke: Schema.String,
@@ -94,8 +95,8 @@ export const engagementEvents = (rules: Settings) =>
   entries({
     table: TableName("outreach", "engagement_events"),
     row: Schema.Struct({
-      person_id: Schema.NullOr(Schema.String),
-      outreach_id: Schema.NullOr(Schema.String),
+      person_id: Schema.NullOr(Uuid),
+      outreach_id: Schema.NullOr(Uuid),
       company_unique_id: Schema.NullOr(Schema.String),
       event_type: Schema.String,
       event_ts: Schema.String,
@@ -133,12 +134,12 @@ const toContact = (rules: Settings, row: MirroredRow): ReadonlyArray<Contributio
 /** The scores that the bit-scores pipeline (or whoever) keeps, as a company sees them: the highest of its outreaches counts. */
 export const bitScoreRows = entries({
   table: TableName("outreach", "bit_scores"),
-  row: Schema.Struct({ outreach_id: Schema.String, score: Schema.String, score_tier: Schema.String }),
+  row: Schema.Struct({ outreach_id: Uuid, score: Schema.String, score_tier: Schema.String }),
   entry: (row) => {
-    const hundredths = parseScaled(row.score, scoreScale)
-    return hundredths === undefined
-      ? badInput("score-not-finite", "score is not a finite number")
-      : { value: { score: String(hundredths), tier: row.score_tier }, link: row.outreach_id }
+    const scaled = parseScaled(row.score, scoreScale)
+    if (scaled === undefined) return badInput("score-not-finite", "score is not a finite number")
+    if (scaled >= scoreOffset || scaled <= -scoreOffset) return badInput("score-beyond-measure", "score has more than 18 digits before its point")
+    return { value: { score: String(scaled), tier: row.score_tier }, link: row.outreach_id }
   },
   contribute: ({ score, tier }, company) =>
     company === null ? [] : [{ group: "company", key: company, bags: { score: `${sortableScore(BigInt(score))} ${tier}` } }]
@@ -146,7 +147,7 @@ export const bitScoreRows = entries({
 
 /** Digits behind the point that a score keeps here. */
 export const scoreScale = 6
-const maxInteger = 2_147_483_647n
+export const maxInteger = 2_147_483_647n
 const scoreOffset = 10n ** 24n
 
 const sortableScore = (scaled: bigint): string => (scaled + scoreOffset).toString().padStart(25, "0")

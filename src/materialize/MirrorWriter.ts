@@ -35,13 +35,15 @@ export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: Sta
     return new Map(found.map((row) => [rows[Number(row.ordinal) - 1]!, row.id]))
   })
 
-  const remember = (sql: Sql, rows: ReadonlyArray<WantedMirror>, ids: string, parameters: ReadonlyArray<unknown>) =>
+  /** Says which integers were kept: one that another instance has given away meanwhile, or that is no longer `free`, is not. */
+  const remember = (sql: Sql, rows: ReadonlyArray<WantedMirror>, ids: string, free: string, parameters: ReadonlyArray<unknown>) =>
     Effect.map(
       sql.query<{ ordinal: bigint; id: bigint }>(
         "Assigning surrogates",
         `with n as (select source, key, ordinal, ${ids} as id from unnest($2::text[], $3::text[]) with ordinality as n(source, key, ordinal)),
-         kept as (insert into ${tables.surrogates} (pipeline, source, key, id) select $1, source, key, id from n where id is not null order by ordinal)
-         select ordinal, id from n where id is not null`,
+         kept as (insert into ${tables.surrogates} (pipeline, source, key, id) select $1, source, key, id from n where ${free} order by ordinal
+           on conflict do nothing returning source, key, id)
+         select n.ordinal, kept.id from kept join n using (source, key)`,
         [pipeline.name, rows.map((row) => sourceName(row.source)), rows.map((row) => row.key), ...parameters]
       ),
       (kept) => kept.map((row) => [rows[Number(row.ordinal) - 1]!, row.id] as const)
@@ -55,27 +57,42 @@ export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: Sta
     const columns = Object.entries(mirror.target.columns)
     const list = (prefix: string) => columns.map(([column]) => `${prefix}${quoteIdentifier(column)}`).join(", ")
     const same = columns.map(([column]) => `w.${quoteIdentifier(column)} is not distinct from t.${quoteIdentifier(column)}`).join(" and ")
+    const hash = (prefix: string) => `hash_record_extended(row(${list(prefix)}), 0)` // `is not distinct from` alone can't be hashed
     return yield* sql.query<{ ordinal: bigint; id: bigint }>(
       `Adopting rows of ${TableName.format(mirror.target.table)}`,
-      `with w as (select *, row_number() over (partition by ${list("")} order by ordinal) as turn
+      `with w as (select w.*, ${hash("w.")} as hash, row_number() over (partition by ${hash("w.")} order by ordinal) as turn
          from unnest(${columns.map(([, type], index) => `$${index + 2}::${type}[]`).join(", ")}) with ordinality as w(${list("")}, ordinal)),
-       t as (select *, row_number() over (partition by ${list("")} order by ${quoteIdentifier(id)}) as turn from ${table} t
-         where not exists (select from ${tables.surrogates} s where s.pipeline = $1 and s.id = t.${quoteIdentifier(id)}))
-       select w.ordinal, t.${quoteIdentifier(id)}::bigint as id from w join t on w.turn = t.turn and ${same}`,
+       t as (select t.*, ${hash("t.")} as hash, row_number() over (partition by ${hash("t.")} order by ${quoteIdentifier(id)}) as turn from ${table} t
+         where ${hash("t.")} in (select hash from w)
+         and not exists (select from ${tables.surrogates} s where s.pipeline = $1 and s.id = t.${quoteIdentifier(id)}))
+       select w.ordinal, t.${quoteIdentifier(id)}::bigint as id from w join t on w.hash = t.hash and w.turn = t.turn and ${same}`,
       [pipeline.name, ...columns.map(([column]) => rows.map((row) => row.columns![column] ?? null))]
     )
   })
 
   const adopt = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
-    if (rows.length === 0) return []
-    const found = yield* adoptable(sql, rows)
-    if (found.length === 0) return []
-    const adopting = found.map((row) => rows[Number(row.ordinal) - 1]!)
-    return yield* remember(sql, adopting, `($4::bigint[])[ordinal]`, [found.map((row) => row.id)])
+    const adopted: Array<readonly [WantedMirror, bigint]> = []
+    let left = rows
+    while (left.length > 0) { // again only if another instance adopted one of the same rows first
+      const found = yield* adoptable(sql, left)
+      if (found.length === 0) break
+      const adopting = found.map((row) => left[Number(row.ordinal) - 1]!)
+      const kept = yield* remember(sql, adopting, "($4::bigint[])[ordinal]", "true", [found.map((row) => row.id)])
+      adopted.push(...kept)
+      left = kept.length === found.length ? [] : without(left, kept)
+    }
+    return adopted
   })
 
-  const assign = (sql: Sql, rows: ReadonlyArray<WantedMirror>) =>
-    rows.length === 0 ? Effect.succeed([]) : remember(sql, rows, `nextval(pg_get_serial_sequence($4, $5))`, [table, id])
+  /** From the table's own sequence; integers that it gave already (it was set back, or somebody wrote past it) are passed over. */
+  const assign = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
+    const assigned: Array<readonly [WantedMirror, bigint]> = []
+    const isFree = `not exists (select from ${table} t where t.${quoteIdentifier(id)} = n.id)`
+    for (let left = rows; left.length > 0; left = without(left, assigned)) {
+      assigned.push(...yield* remember(sql, left, "nextval(pg_get_serial_sequence($4, $5))", isFree, [table, id]))
+    }
+    return assigned
+  })
 
   /** Adds the columns that are copied from the source rows themselves: they may be large, and state keeps no copy. */
   const carried = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
@@ -111,6 +128,11 @@ export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: Sta
       }
     })
   }
+}
+
+const without = (rows: ReadonlyArray<WantedMirror>, done: ReadonlyArray<readonly [WantedMirror, bigint]>): ReadonlyArray<WantedMirror> => {
+  const found = new Set(done.map(([row]) => row))
+  return rows.filter((row) => !found.has(row))
 }
 
 export type MirrorWriter = ReturnType<typeof makeMirrorWriter>

@@ -3,7 +3,7 @@ import type { Position } from "../domain/Position.ts"
 import type { BadInput, RawRecord, SourceChange } from "../domain/SourceChange.ts"
 import type { GroupKey } from "./GroupStore.ts"
 import type { LinkWrite } from "./LinkStore.ts"
-import { badInput, type Entry, isBadInput, type Pipeline, type Source } from "./Pipeline.ts"
+import { badInput, type Entry, isBadInput, type Pipeline, type Source, type SqlType } from "./Pipeline.ts"
 
 /** The last word of a batch on one source row. */
 export interface EntryChange {
@@ -31,6 +31,8 @@ export const entryId = ({ key, source }: { readonly source: number; readonly key
 export const makeSourceReader = (pipeline: Pipeline) => {
   const decoders = pipeline.sources.map((source) => source.kind === "trigger" ? undefined : rowDecoder(source.row))
 
+  const mustBeUuid = pipeline.sources.map((source) => keyTypeOf(pipeline, source) === "uuid")
+
   return (changes: ReadonlyArray<{ readonly source: number; readonly change: SourceChange }>): Reading => {
     const entries = new Map<string, EntryChange>()
     const links = new Map<string, LinkWrite>()
@@ -41,6 +43,10 @@ export const makeSourceReader = (pipeline: Pipeline) => {
       if (change.kind === "truncate") continue // has a transaction of its own, see Materializer
       const source = pipeline.sources[index]!
       const { key, position, record: { partition } } = change
+      if (mustBeUuid[index] && !uuid.test(key)) {
+        bad.push({ record: change.record, why: badInput("key-not-uuid", "the key is not a uuid, which this table's is") })
+        continue
+      }
       if (source.kind === "trigger") {
         if (isTriggered(source, change)) triggered.push({ group: source.group, key })
         continue
@@ -66,6 +72,14 @@ export const makeSourceReader = (pipeline: Pipeline) => {
     return { entries, links, triggered, bad }
   }
 }
+
+/** The type that Postgres compares a source's keys as, where it does. */
+const keyTypeOf = (pipeline: Pipeline, source: Source): SqlType | undefined => {
+  if (source.kind === "trigger") return pipeline.groups[source.group]!.target.key.type
+  return source.kind === "entries" ? source.carry?.key.type : undefined
+}
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 const isTriggered = (source: Extract<Source, { kind: "trigger" }>, change: SourceChange): boolean =>
   source.on === "disappear" ? change.kind === "delete" : change.kind === "upsert" && change.isNew
