@@ -49,11 +49,11 @@ export const make = (stateSchema: string, slot: string) => {
     return row === undefined ? undefined : fromRow(row)
   })
 
-  const remember = (sql: Sql, identity: Identity) =>
+  const remember = (sql: Sql, identity: Identity, epoch: number) =>
     sql.query("Remembering the slot's identity", `
       insert into ${capture} (slot, epoch, system_identifier, database, publication_oid, snapshot)
-      values ($1, 1, $2, $3, $4, 'pending')`,
-      [slot, identity.systemIdentifier, identity.database, identity.publicationOid])
+      values ($1, $5, $2, $3, $4, 'pending')`,
+      [slot, identity.systemIdentifier, identity.database, identity.publicationOid, epoch])
 
   /** Locks the row until the transaction ends, so that of two processes only one takes the first snapshot. */
   const lockPhase = Effect.fnUntraced(function*(sql: Sql) {

@@ -2,6 +2,8 @@ import { Effect } from "effect"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import type { Sql } from "../connections/Postgres.ts"
 import { CaptureError, resnapshotRemedy } from "./CaptureError.ts"
+import * as Lsn from "../domain/Lsn.ts"
+import type { Position } from "../domain/Position.ts"
 import type { CaptureRecord, CaptureState } from "./CaptureState.ts"
 import * as Publication from "./Publication.ts"
 import * as Slot from "./Slot.ts"
@@ -56,6 +58,25 @@ export const verify = Effect.fnUntraced(function*(
     return yield* new CaptureError({ reason: "gap", message: `${found}: changes may have been missed; ${resnapshotRemedy}.` })
   }
   return { record, generatedColumns: publication!.generatedColumns }
+})
+
+/**
+ * A topic that ends beyond the database's WAL was written from another history: a restored branch, another server behind the same
+ * address. All that we remember in Postgres went back with it, so Kafka alone can tell; new changes would pass for old ones.
+ */
+export const verifyHistory = Effect.fnUntraced(function*(
+  sql: Sql,
+  epoch: number,
+  last: Position | undefined
+): Effect.fn.Return<void, CaptureError | PostgresError> {
+  if (last === undefined || last.epoch < epoch) return
+  const [now] = yield* sql.query<{ lsn: string }>("Asking for the end of the WAL", "select pg_current_wal_insert_lsn()::text as lsn")
+  if (last.epoch === epoch && last.commitLsn <= Lsn.parse(now!.lsn)) return
+  yield* new CaptureError({
+    reason: "gap",
+    message: `The topics end at ${Lsn.format(last.commitLsn)} of epoch ${last.epoch}, beyond this database's WAL (${now!.lsn}, epoch ${epoch}): ` +
+      `it was restored or replaced, or another database is published under the same kafka.topicPrefix. ${resnapshotRemedy}.`
+  })
 })
 
 /** What differs from what is remembered, in a person's words; undefined: nothing. */

@@ -74,6 +74,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     : undefined
   const stream = yield* ReplicationStream.open(source)
   const tails = yield* Tails.read([...topics.keys()])
+  yield* Identity.verifyHistory(postgres, record.epoch, tails.last)
   const sends = yield* SendAhead.make<KafkaError>()
   const encoder = makeRecordEncoder({
     topicPrefix: kafka.topicPrefix,

@@ -12,6 +12,7 @@ import * as Lsn from "../domain/Lsn.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import { createSharedTables } from "../materialize/Registration.ts"
+import * as Tails from "../publish/Tails.ts"
 import * as Topics from "../publish/Topics.ts"
 
 /**
@@ -47,6 +48,9 @@ export const setup = Effect.gen(function*() {
     lines.push(`replication slot ${source.slot}: there, confirmed to ${Lsn.format(slot!.confirmedFlush)}`)
     return lines
   }
+  // Topics may hold an earlier capture's records (torn down, another server): a later epoch is after all of them, whatever the LSNs.
+  const { last } = yield* Tails.read(wanted.map(({ topic }) => topic))
+  const epoch = (last?.epoch ?? 0) + 1
   // The publication comes first: what commits while there is none is never decoded.
   const start = yield* Slot.create(sql, source.slot)
   const publication = yield* Publication.read(sql, source.publication)
@@ -54,7 +58,7 @@ export const setup = Effect.gen(function*() {
     systemIdentifier: server.system_identifier,
     database: server.database,
     publicationOid: publication!.oid
-  }).pipe(Effect.tapError(() => Effect.ignore(Slot.drop(sql, source.slot)))) // a slot that nobody remembers would keep WAL for ever
+  }, epoch).pipe(Effect.tapError(() => Effect.ignore(Slot.drop(sql, source.slot)))) // a slot that nobody remembers would keep WAL for ever
   lines.push(`replication slot ${source.slot}: created at ${Lsn.format(start)}; \`cdc run\` reads the tables first, then follows it`)
   return lines
 })
@@ -73,7 +77,7 @@ const ensurePublication = Effect.fnUntraced(function*(
   const missing = publication.allTables ? [] : tables.filter((table) => !publication.tables.has(TableName.format(table)))
   if (missing.length === 0) return `publication ${name}: there, with all ${tables.length} tables`
   yield* Publication.addTables(sql, name, missing)
-  return `publication ${name}: added ${missing.map(TableName.format).join(", ")}`
+  return `publication ${name}: added ${missing.map(TableName.format).join(", ")}; once the first snapshot is done, their rows of before are not read by themselves`
 })
 
 const refuseForeignSlot = (slot: string) =>

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
-import { withCapture } from "./CaptureFixture.ts"
+import { Effect, Fiber } from "effect"
+import { disorder, envelope, withCapture } from "./CaptureFixture.ts"
 
 const tables = { tables: "public.a, public.b", ddl: "create table public.a (id int primary key); create table public.b (id int primary key)" }
 
@@ -29,6 +29,28 @@ describe("setting up and tearing down", () => {
         const kept = (yield* Effect.promise(() => topics.admin.listTopics())).filter((topic) => topic.startsWith(`${topics.prefix}.`))
         assert.strictEqual(kept.length, 3)
         yield* capture.teardown
+      })))
+
+  it.live("a second capture into the same topics begins a later epoch, and topics of another history stop it", () =>
+    withCapture(tables, (capture) =>
+      Effect.gen(function*() {
+        const query = (statement: string) => Effect.promise(() => capture.database.query(statement))
+        yield* query("insert into public.a values (1)")
+        yield* capture.setup
+        const first = yield* capture.start
+        yield* capture.caughtUp
+        yield* Fiber.interrupt(first)
+        yield* capture.teardown
+        yield* capture.setup
+        const second = yield* capture.start
+        yield* capture.caughtUp
+        yield* Fiber.interrupt(second)
+        const records = yield* capture.read("public.a")
+        assert.deepStrictEqual(records.map((record) => [envelope(record).op, envelope(record).source.epoch]), [["r", 1], ["r", 2]])
+        assert.deepStrictEqual(disorder(records), [])
+        yield* query("update cdc.capture set epoch = 1") // as after restoring an older branch
+        const stopped = yield* Effect.flip(Fiber.join(yield* capture.start))
+        assert.match(stopped.message, /restored or replaced.*cdc setup --resnapshot/s)
       })))
 
   it.live("refuses a table that the hub could no longer update, a missing one, and a slot that nobody remembers", () =>
