@@ -44,6 +44,20 @@ const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character
 /** Two minutes at one answer a second. */
 const historyLength = 120
 
+/** What the script uses of the browser's document. */
+interface PageDocument {
+  querySelector(selector: string): PageElement | null
+}
+interface PageElement extends PageDocument {
+  innerHTML: string
+  textContent: string
+  hidden: boolean
+  open: boolean
+  getAttribute(name: string): string | null
+  setAttribute(name: string, value: string): void
+  addEventListener(event: "click", listener: () => void): void
+}
+
 /** Runs in the browser, from its source text: uses nothing but what the script hands it. */
 const refresh = (
   view: typeof statusView,
@@ -51,10 +65,10 @@ const refresh = (
   texts: { readonly pause: string; readonly resume: string },
   initial: LagHistory
 ): void => {
-  const page = (globalThis as any).document
-  const main = page.querySelector("main")
-  const offline = page.getElementById("offline")
-  const hub = page.getElementById("hub")
+  const page = (globalThis as unknown as { readonly document: PageDocument }).document
+  const main = page.querySelector("main")!
+  const offline = page.querySelector("#offline")!
+  const hub = page.querySelector("#hub")
   let history = initial
   const keep = (values: ReadonlyArray<number> | undefined, value: number) => [...(values ?? []), value].slice(-length)
 
@@ -64,7 +78,8 @@ const refresh = (
     history = { capture: keep(history.capture, status.capture.lagBytes), pipelines }
     const opened = main.querySelector("details")?.open
     main.innerHTML = view(status, history)
-    if (opened !== undefined && main.querySelector("details")) main.querySelector("details").open = opened
+    const details = main.querySelector("details")
+    if (opened !== undefined && details !== null) details.open = opened
     if (hub && status.sampleHub) {
       hub.textContent = status.sampleHub.paused ? texts.resume : texts.pause
       hub.setAttribute("aria-pressed", String(status.sampleHub.paused))
@@ -74,7 +89,7 @@ const refresh = (
   const poll = async (): Promise<void> => {
     try {
       const response = await fetch("/status")
-      const answer: any = await response.json()
+      const answer = await response.json() as StatusAnswer & { readonly error?: string }
       if (!response.ok) throw new Error(answer.error ?? `HTTP ${response.status}`)
       show(answer)
       offline.hidden = true
