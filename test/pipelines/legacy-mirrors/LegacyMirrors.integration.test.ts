@@ -1,0 +1,130 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import { Postgres } from "../../../src/connections/Postgres.ts"
+import { run } from "../../materialize/Running.ts"
+import { company, event, eventRow, fresh, outreach, outreachRow, person, rowsOf, signal, signalRow, tables } from "../../materialize/SmallHub.ts"
+import { batchOf, Changes } from "../../support/Changes.ts"
+import * as TestHub from "../../support/TestHub.ts"
+
+const mirrored = rowsOf("select signal_id, company_unique_id is not null as known, signal_type, signal_strength from bit.bit_signal")
+const companyScore = rowsOf("select signal_count, email_score, linkedin_score, website_score, score, score_tier from bit.bit_company_score")
+
+const begin = Effect.gen(function*() {
+  yield* fresh
+  const changes = new Changes(1)
+  const running = yield* run("legacy-mirrors", changes)
+  return { ...running, changes, query: (yield* Postgres).query }
+})
+
+/** A row of the older scoring as somebody once made it of `eventRow()`. */
+const legacyRow = `insert into bit.bit_signal (company_unique_id, signal_type, signal_strength, source, captured_at)
+  values ('${company(1)}', 'email_click', 3, 'unknown', '2026-01-01')`
+
+layer(TestHub.layer, { excludeTestServices: true })("legacy-mirrors", (it) => {
+  it.effect("adopts as many equal rows as there are source rows, and no more", () =>
+    Effect.gen(function*() {
+      const { applyAll, changes, query } = yield* begin
+      yield* query("Inserting", legacyRow)
+      yield* query("Inserting", legacyRow)
+      yield* query("Inserting", legacyRow.replace("3,", "4,"))
+      changes.append(tables.outreach, "r", outreach(1), outreachRow(1))
+      yield* applyAll()
+      for (const n of [1, 2, 3]) changes.append(tables.events, "r", event(n), eventRow())
+      yield* applyAll()
+      assert.deepStrictEqual(yield* mirrored, ["(1,t,email_click,3)", "(2,t,email_click,3)", "(3,t,email_click,4)", "(4,t,email_click,3)"])
+      assert.deepStrictEqual(yield* rowsOf("select id from cdc.surrogates"), ["(1)", "(2)", "(4)"])
+      assert.deepStrictEqual(yield* companyScore, ["(3,9,0,0,0,COLD)"], "what nobody manages does not count")
+    }))
+
+  it.effect("two instances that see the same legacy rows at once each adopt another", () =>
+    Effect.gen(function*() {
+      yield* fresh
+      const { query } = yield* Postgres
+      const changes = new Changes(2)
+      const [one, two] = [yield* run("legacy-mirrors", changes), yield* run("legacy-mirrors", changes)]
+      const rows = Array.from({ length: 40 }, (_, n) => n)
+      for (const n of rows) {
+        yield* query("Inserting", legacyRow.replace(`'${company(1)}'`, "null"))
+        changes.append(tables.events, "r", event(n), eventRow({ outreach_id: null }))
+      }
+      const batches = changes.logs(tables.events).map((log) => batchOf(log, 0))
+      yield* Effect.all([one.materializer.apply([batches[0]!]), two.materializer.apply([batches[1]!])], { concurrency: 2 })
+      assert.deepStrictEqual(yield* rowsOf("select count(*), max(signal_id) from bit.bit_signal"), ["(40,40)"])
+      assert.deepStrictEqual(yield* rowsOf("select count(*) from cdc.surrogates"), ["(40)"])
+    }))
+
+  it.effect("does not adopt for a row of the stream, and writes over no row that the sequence runs into", () =>
+    Effect.gen(function*() {
+      const { applyAll, changes, query } = yield* begin
+      yield* query("Inserting", legacyRow)
+      yield* query("Setting back", "select setval('bit.bit_signal_signal_id_seq', 1, false)")
+      changes.append(tables.outreach, "c", outreach(1), outreachRow(1))
+      changes.append(tables.events, "c", event(1), eventRow({ event_type: "form_submit" }))
+      yield* applyAll()
+      assert.deepStrictEqual(yield* mirrored, ["(1,t,email_click,3)", "(2,t,form_submit,8)"])
+    }))
+
+  it.effect("an event that is un-flagged gets its old integer back", () =>
+    Effect.gen(function*() {
+      const { applyAll, changes } = yield* begin
+      const flag = Effect.fnUntraced(function*(is_duplicate: boolean | null) {
+        changes.append(tables.events, "u", event(1), eventRow({ is_duplicate, person_id: person(1) }))
+        yield* applyAll()
+        return [...yield* mirrored, ...yield* rowsOf("select score, signal_count, email_clicks from bit.bit_contact_score")]
+      })
+      changes.append(tables.events, "c", event(2), eventRow({ outreach_id: null }))
+      assert.deepStrictEqual(yield* flag(true), ["(1,f,email_click,3)"])
+      assert.deepStrictEqual(yield* flag(null), ["(1,f,email_click,3)", "(2,f,email_click,3)", "(3,1,1)"])
+      assert.deepStrictEqual(yield* flag(true), ["(1,f,email_click,3)", "(0,0,0)"])
+      changes.append(tables.events, "c", event(3), eventRow({ outreach_id: null }))
+      assert.deepStrictEqual(yield* flag(false), ["(1,f,email_click,3)", "(2,f,email_click,3)", "(3,f,email_click,3)", "(3,1,1)"])
+    }))
+
+  it.effect("a row waits without company for its outreach, and a company that loses its last row keeps zeros", () =>
+    Effect.gen(function*() {
+      const { applyAll, changes } = yield* begin
+      changes.append(tables.signals, "c", signal(1), signalRow(1, { signal_type: "email_open", signal_impact: "-2.5" }))
+      yield* applyAll()
+      assert.deepStrictEqual(yield* mirrored, ["(1,f,email_open,-3)"])
+      assert.deepStrictEqual(yield* companyScore, [])
+      changes.append(tables.outreach, "c", outreach(1), outreachRow(1))
+      yield* applyAll()
+      assert.deepStrictEqual(yield* mirrored, ["(1,t,email_open,-3)"])
+      assert.deepStrictEqual(yield* companyScore, ["(1,-3,0,0,0,COLD)"])
+      changes.delete(tables.signals, signal(1))
+      yield* applyAll()
+      assert.deepStrictEqual(yield* companyScore, ["(0,0,0,0,0,COLD)"])
+    }))
+
+  it.effect("the highest of a company's scores counts, rounded half away from zero", () =>
+    Effect.gen(function*() {
+      const { applyAll, changes } = yield* begin
+      const score = (n: number, score: string, tier: string) =>
+        changes.append(tables.scores, "u", outreach(n), { outreach_id: outreach(n), score, score_tier: tier })
+      for (const n of [1, 2]) changes.append(tables.outreach, "c", outreach(n), outreachRow(n))
+      changes.append(tables.signals, "c", signal(1), signalRow(1))
+      score(1, "24.50", "COLD")
+      score(2, "9", "COLD")
+      yield* applyAll()
+      assert.deepStrictEqual(yield* companyScore, ["(1,0,0,0,25,COLD)"])
+      score(2, "100", "BURNING")
+      yield* applyAll()
+      assert.deepStrictEqual(yield* companyScore, ["(1,0,0,0,100,BURNING)"])
+      changes.delete(tables.scores, outreach(2))
+      yield* applyAll()
+      assert.deepStrictEqual(yield* companyScore, ["(1,0,0,0,25,COLD)"])
+    }))
+
+  it.effect("sums that no integer holds stop at its end, and strengths beyond it are set aside", () =>
+    Effect.gen(function*() {
+      const { applyAll, changes, setAside } = yield* begin
+      changes.append(tables.outreach, "c", outreach(1), outreachRow(1))
+      for (const n of [1, 2]) changes.append(tables.signals, "c", signal(n), signalRow(1, { signal_type: "email_open", signal_impact: "2147483647.4" }))
+      changes.append(tables.signals, "c", signal(3), signalRow(1, { signal_impact: "2147483647.5" }))
+      changes.append(tables.scores, "c", outreach(1), { outreach_id: outreach(1), score: "1e400", score_tier: "COLD" })
+      changes.append(tables.scores, "c", outreach(2), { outreach_id: outreach(2), score: `1${"0".repeat(30)}`, score_tier: "COLD" })
+      yield* applyAll()
+      assert.deepStrictEqual(yield* companyScore, ["(2,2147483647,0,0,0,COLD)"])
+      assert.deepStrictEqual(setAside.map(({ why }) => why.reason).sort(), ["impact-beyond-integer", "score-beyond-measure", "score-not-finite"])
+    }))
+})
