@@ -37,8 +37,30 @@ export const makeTargetWriter = (target: Target) => {
     ...(sqlOf.hasEvaluated ? [rows.map((row) => row.now)] : [])
   ]
 
-  const insertRequired = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>) {
+  /**
+   * Inserts what nobody else is inserting. A row that another transaction has inserted and not committed can't be seen, only waited
+   * for; if one is met, halves are tried until it is found, or patience ends: what is left is held.
+   */
+  const insertFree = (sql: Sql, rows: ReadonlyArray<WantedRow>, patience: { left: number }): Effect.Effect<ReadonlyArray<{ key: string }>, PostgresError> =>
+    Effect.catch(insertAll(sql, rows), (error) =>
+      error.code !== lockNotAvailable ? Effect.fail(error) : Effect.gen(function*() {
+        yield* sql.query("Going back", "rollback to savepoint inserting")
+        if (rows.length === 1 || --patience.left <= 0) return []
+        const half = rows.length >> 1
+        return [...yield* insertFree(sql, rows.slice(0, half), patience), ...yield* insertFree(sql, rows.slice(half), patience)]
+      }))
+
+  const insertAll = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>) {
+    yield* sql.query("Marking where to go back to", "savepoint inserting")
     const inserted = yield* sql.query<{ key: string }>(`Inserting into ${sqlOf.name}`, sqlOf.insert, parametersOf(rows))
+    yield* sql.query("Keeping what was inserted", "release savepoint inserting")
+    return inserted
+  })
+
+  const insertRequired = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>) {
+    yield* sql.query("Limiting the wait for inserts", `set local lock_timeout = '${insertWaitMillis}ms'`)
+    const inserted = yield* insertFree(sql, rows, { left: maxWaits })
+    yield* sql.query("Limiting the wait for locks", "set local lock_timeout = '100ms'")
     const left = without(rows, inserted)
     if (left.length === 0 || sqlOf.parentsOf === undefined) return { inserted: inserted.length, held: left.map((row) => row.key), orphans: [] }
     const parents = yield* sql.query<{ key: string }>(`Looking up parents of ${sqlOf.name}`, sqlOf.parentsOf, [left.map((row) => row.key)])
@@ -81,6 +103,12 @@ export const makeTargetWriter = (target: Target) => {
 }
 
 export type TargetWriter = ReturnType<typeof makeTargetWriter>
+
+/** Somebody else's insert is waited for this long, and so often in one transaction: meanwhile we hold rows of the hub ourselves. */
+const insertWaitMillis = 10
+const maxWaits = 20
+/** SQLSTATE, Postgres manual, appendix A. */
+const lockNotAvailable = "55P03"
 
 const nothing: WriteOutcome = { written: 0, held: [], orphans: [] }
 

@@ -93,6 +93,23 @@ layer(TestHub.layer, { excludeTestServices: true })("the hub goes first", (it) =
       assert.deepStrictEqual(yield* rowsOf("select from outreach.bit_scores"), [])
     }))
 
+  it.effect("rows that the hub has inserted and not committed are pending; the others of the batch are written", () =>
+    Effect.gen(function*() {
+      yield* fresh
+      const { query } = yield* Postgres
+      yield* query("Inserting", "insert into outreach.outreach (outreach_id, sovereign_id) select gen_random_uuid(), $1 from generate_series(1, 200)", [company(1)])
+      const ids = yield* query<{ outreach_id: string }>("Reading", "select outreach_id from outreach.outreach")
+      const changes = new Changes(1)
+      const { applyAll, materializer } = yield* run("bit-scores", changes, { now })
+      const say = yield* hub
+      yield* say("insert into outreach.bit_scores (outreach_id, score) values ($1, 5), ($2, 6)", [outreach(1), outreach(2)])
+      ids.forEach(({ outreach_id }, n) => changes.append(tables.signals, "c", signal(n), signalRow(1, { outreach_id })))
+      assert.deepInclude(yield* applyAll(), { held: 2, written: 200 })
+      yield* say("commit")
+      assert.deepStrictEqual(yield* materializer.retryPending, { settled: 2, held: 0 })
+      assert.deepStrictEqual(yield* rowsOf("select score, count(*) from outreach.bit_scores group by 1"), ["(10.00,202)"])
+    }))
+
   it.effect("rows whose values stay are not written again", () =>
     Effect.gen(function*() {
       yield* fresh
