@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, Schedule } from "effect"
 import kafkajs, { type Admin } from "kafkajs"
 import type { Settings } from "../Config.ts"
 import { Kafka } from "../connections/Kafka.ts"
@@ -33,9 +33,17 @@ export const ensure = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTo
           configEntries: configOf(hasKey, settings)
         }))
       }))
+    yield* untilLed(missing.map(({ topic }) => topic))
   }
   yield* check(wanted.filter(({ topic }) => there.has(topic)), there, settings)
   return missing.map(({ topic }) => topic)
+})
+
+/** The metadata name a new partition's leader before that broker knows of its office: until each has answered. */
+const untilLed = Effect.fnUntraced(function*(topics: ReadonlyArray<string>) {
+  const kafka = yield* Kafka
+  const answered = kafka.admin("Waiting for the leaders of new topics", (admin) => Promise.all(topics.map((topic) => admin.fetchTopicOffsets(topic))))
+  yield* answered.pipe(Effect.retry({ while: (error) => error.isRetryable, schedule: Schedule.spaced("100 millis"), times: 300 }))
 })
 
 /** Every topic there, with the partitions that it must have and a policy that takes its records; by name. */
