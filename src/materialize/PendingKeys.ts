@@ -47,19 +47,24 @@ export const makePendingKeys = (tables: StateTables, pipeline: string) => ({
       }
     ),
 
-  /** Forgets those of `taken` that are not held any more. */
-  settle: (sql: Sql, taken: KeysByTarget, held: KeysByTarget) => {
-    const { keys, targets } = flat(new Map([...taken].map(([target, keys]) => {
+  /** Forgets those of `taken` that are not held any more; the others go to the end of the line, so that many of them keep nobody waiting. */
+  settle: Effect.fnUntraced(function*(sql: Sql, taken: KeysByTarget, held: KeysByTarget): Effect.fn.Return<void, PostgresError> {
+    const settled = flat(new Map([...taken].map(([target, keys]) => {
       const stillHeld = new Set(held.get(target))
       return [target, keys.filter((key) => !stillHeld.has(key))]
     })))
-    return keys.length === 0 ? Effect.void : sql.query(
-      "Forgetting pending keys",
-      `delete from ${tables.pending} p using unnest($2::text[], $3::text[]) as n(target, key)
-       where p.pipeline = $1 and p.target = n.target and p.key = n.key`,
-      [pipeline, targets, keys]
-    )
-  }
+    const which = "unnest($2::text[], $3::text[]) as n(target, key) where p.pipeline = $1 and p.target = n.target and p.key = n.key"
+    if (settled.keys.length > 0) {
+      yield* sql.query(
+        "Forgetting pending keys",
+        `delete from ${tables.pending} p using ${which}`,
+        [pipeline, settled.targets, settled.keys]
+      )
+    }
+    const left = flat(held)
+    if (left.keys.length === 0) return
+    yield* sql.query("Putting pending keys off", `update ${tables.pending} p set since = clock_timestamp() from ${which}`, [pipeline, left.targets, left.keys])
+  })
 })
 
 const flat = (byTarget: KeysByTarget): { readonly targets: ReadonlyArray<string>; readonly keys: ReadonlyArray<string> } => {

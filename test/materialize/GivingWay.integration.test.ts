@@ -110,6 +110,26 @@ layer(TestHub.layer, { excludeTestServices: true })("the hub goes first", (it) =
       assert.deepStrictEqual(yield* rowsOf("select score, count(*) from outreach.bit_scores group by 1"), ["(10.00,202)"])
     }))
 
+  it.effect("more rows held than are tried at once keep no free one waiting", () =>
+    Effect.gen(function*() {
+      yield* fresh
+      const { query } = yield* Postgres
+      const changes = new Changes(1)
+      const { applyAll, materializer } = yield* run("campaign-totals", changes)
+      const ids = Array.from({ length: 1_001 }, (_, n) => campaign(n + 10))
+      yield* query("Inserting", "insert into outreach.campaigns (campaign_id, campaign_name) select unnest($1::uuid[]), 'many'", [ids])
+      const [long, short] = [yield* hub, yield* hub]
+      yield* long("select from outreach.campaigns where campaign_id = any($1) for update", [ids.slice(0, 1_000)])
+      yield* short("select from outreach.campaigns where campaign_id = $1 for update", [ids[1_000]])
+      ids.slice(0, 1_000).forEach((campaign_id, n) => changes.append(tables.sends, "c", send(n), sendRow(1, { campaign_id })))
+      yield* applyAll()
+      changes.append(tables.sends, "c", send(1_000), sendRow(1, { campaign_id: ids[1_000] }))
+      assert.deepInclude(yield* applyAll(), { held: 1 })
+      yield* short("commit")
+      assert.deepStrictEqual(yield* materializer.retryPending, { settled: 0, held: 1_000 })
+      assert.deepStrictEqual(yield* materializer.retryPending, { settled: 1, held: 999 })
+    }))
+
   it.effect("rows whose values stay are not written again", () =>
     Effect.gen(function*() {
       yield* fresh

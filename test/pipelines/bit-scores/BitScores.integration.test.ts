@@ -118,6 +118,21 @@ layer(TestHub.layer, { excludeTestServices: true })("bit-scores", (it) => {
       assert.deepStrictEqual(yield* score, [])
     }))
 
+  it.effect("brings rows back after a truncate of the scores", () =>
+    Effect.gen(function*() {
+      yield* fresh
+      const { query } = yield* Postgres
+      const changes = new Changes(2)
+      const { applyAll, materializer } = yield* run("bit-scores", changes, { now: () => start })
+      changes.append(tables.signals, "c", signal(1), signalRow(1))
+      yield* applyAll()
+      yield* query("Truncating", "truncate outreach.bit_scores")
+      changes.truncate(tables.scores)
+      yield* applyAll()
+      assert.deepStrictEqual(yield* materializer.retryPending, { settled: 1, held: 0 })
+      assert.deepStrictEqual(yield* score, ["(10.00,COLD,1,10.00,0.00)"])
+    }))
+
   it.effect("leaves a row alone that no signal ever backed", () =>
     Effect.gen(function*() {
       yield* fresh

@@ -96,6 +96,23 @@ layer(TestHub.layer, { excludeTestServices: true })("legacy-mirrors", (it) => {
       assert.deepStrictEqual(yield* companyScore, ["(0,0,0,0,0,COLD)"])
     }))
 
+  it.effect("truncates of the outreaches and of the scores leave companies without", () =>
+    Effect.gen(function*() {
+      const { applyAll, changes } = yield* begin
+      changes.append(tables.outreach, "c", outreach(1), outreachRow(1))
+      changes.append(tables.scores, "c", outreach(1), { outreach_id: outreach(1), score: "60", score_tier: "HOT" })
+      changes.append(tables.events, "c", event(1), eventRow())
+      yield* applyAll()
+      assert.deepStrictEqual(yield* companyScore, ["(1,3,0,0,60,HOT)"])
+      changes.truncate(tables.scores)
+      yield* applyAll()
+      assert.deepStrictEqual(yield* companyScore, ["(1,3,0,0,0,COLD)"])
+      changes.truncate(tables.outreach)
+      yield* applyAll()
+      assert.deepStrictEqual(yield* companyScore, ["(0,0,0,0,0,COLD)"])
+      assert.deepStrictEqual(yield* mirrored, ["(1,f,email_click,3)"])
+    }))
+
   it.effect("the highest of a company's scores counts, rounded half away from zero", () =>
     Effect.gen(function*() {
       const { applyAll, changes } = yield* begin
