@@ -100,8 +100,8 @@ export const makeWorkload = (seed: number, nowMicros: bigint, steps: number): Wo
   const alive = rows.get(outreaches)!
   const [first] = world.outreaches
   if (alive.size === 0) put(outreaches, first!, outreach(first!))
-  for (const [key, row] of [...rows.get(signals)!]) if (!alive.has(String(row.outreach_id))) remove(signals, key)
-  for (const [key, row] of [...rows.get(events)!]) if (row.outreach_id !== null && !alive.has(String(row.outreach_id))) remove(events, key)
+  for (const [key, row] of rows.get(signals)!) if (!alive.has(String(row.outreach_id))) remove(signals, key)
+  for (const [key, row] of rows.get(events)!) if (row.outreach_id !== null && !alive.has(String(row.outreach_id))) remove(events, key)
   return { changes, rows, outreaches: [...alive.keys()], companies: world.companies, people: world.people, campaigns: world.campaigns }
 }
 
