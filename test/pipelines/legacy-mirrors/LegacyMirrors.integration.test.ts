@@ -42,15 +42,19 @@ layer(TestHub.layer, { excludeTestServices: true })("legacy-mirrors", (it) => {
       const { query } = yield* Postgres
       const changes = new Changes(2)
       const [one, two] = [yield* run("legacy-mirrors", changes), yield* run("legacy-mirrors", changes)]
-      const rows = Array.from({ length: 40 }, (_, n) => n)
-      for (const n of rows) {
-        yield* query("Inserting", legacyRow.replace(`'${company(1)}'`, "null"))
-        changes.append(tables.events, "r", event(n), eventRow({ outreach_id: null }))
-      }
-      const batches = changes.logs(tables.events).map((log) => batchOf(log, 0))
-      yield* Effect.all([one.materializer.apply([batches[0]!]), two.materializer.apply([batches[1]!])], { concurrency: 2 })
-      assert.deepStrictEqual(yield* rowsOf("select count(*), max(signal_id) from bit.bit_signal"), ["(40,40)"])
-      assert.deepStrictEqual(yield* rowsOf("select count(*) from cdc.surrogates"), ["(40)"])
+      const count = 600 // enough for both to be looking at the same rows
+      yield* query(
+        "Inserting",
+        `insert into bit.bit_signal (signal_type, signal_strength, source, captured_at)
+         select 'email_click', 3, 'unknown', '2026-01-01' from generate_series(1, $1)`,
+        [count]
+      )
+      for (let n = 0; n < count; n++) changes.append(tables.events, "r", event(n), eventRow({ outreach_id: null }))
+      const apply = (running: typeof one, partition: number) =>
+        Effect.retry(running.materializer.apply([batchOf(changes.log(tables.events, partition), 0)]), { times: 5, while: (error) => error.reason === "contended" })
+      yield* Effect.all([apply(one, 0), apply(two, 1)], { concurrency: 2 })
+      assert.deepStrictEqual(yield* rowsOf("select count(*), max(signal_id) from bit.bit_signal"), [`(${count},${count})`])
+      assert.deepStrictEqual(yield* rowsOf("select count(*) from cdc.surrogates"), [`(${count})`])
     }))
 
   it.effect("does not adopt for a row of the stream, and writes over no row that the sequence runs into", () =>
