@@ -5,6 +5,7 @@ import { TableName } from "../../src/domain/TableName.ts"
 import { badInput, entries, type Group, type Pipeline, trigger } from "../../src/materialize/Pipeline.ts"
 import { tierOf, Tiers } from "../Tiers.ts"
 import { Uuid } from "../Uuid.ts"
+import { nextScoringAt } from "./NextScoring.ts"
 import { clampHundredths, impactScale, phases, type Signal, sumsOf, toHundredths, valuesAt } from "./Score.ts"
 
 /** `outreach.bit_signals` → `outreach.bit_scores`: one decaying score per outreach, and its components. */
@@ -64,7 +65,7 @@ const signals = (componentOf: ReadonlyMap<string, string>) => {
       const at = Instant.parse(row.signal_timestamp)
       if (impact === undefined) return badInput("impact-not-finite", "signal_impact is not a finite number")
       if (row.decay_period_days <= 0) return badInput("decay-not-positive", "decay_period_days must be greater than 0")
-      if (at === undefined) return badInput("timestamp-not-finite", "signal_timestamp is not a finite instant")
+      if (at === undefined) return badInput("timestamp-not-readable", "signal_timestamp is not an instant that can be read")
       return {
         value: { outreach: row.outreach_id, spoke: row.source_spoke, impact: String(impact), at: String(at), days: row.decay_period_days }
       }
@@ -105,6 +106,7 @@ const scores = (rules: Settings): Group => ({
     const count = Number(state.sum("signals"))
     return {
       backed: count > 0,
+      nextAt: nextScoringAt(state, rules, now, score),
       columns: {
         score: formatScaled(score, 2),
         score_tier: tierOf(rules.tiers, score),

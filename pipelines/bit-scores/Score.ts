@@ -38,6 +38,17 @@ export const valuesAt = (state: GroupState, now: bigint): ReadonlyMap<string, Fr
   return values
 }
 
+/** How fast each component and the `total` move, in nanopoints per µs; until the next signal changes phase they keep to it. */
+export const slopesOf = (state: GroupState): ReadonlyMap<string, Fraction> => {
+  const slopes = new Map<string, Fraction>()
+  for (const { component, days, name } of linesOf(state)) {
+    if (days === "full") continue
+    const slope = { numerator: -state.sum(`${name}:impact`), denominator: BigInt(days) * microsPerDay }
+    for (const name of [component, "total"]) slopes.set(name, sumOf(slopes.get(name) ?? zero, slope))
+  }
+  return slopes
+}
+
 interface Line {
   readonly name: string
   readonly component: string

@@ -74,7 +74,7 @@ export const signals = (rules: Settings) =>
       const at = Instant.parse(row.signal_timestamp)
       if (strength === undefined) return badInput("impact-not-finite", "signal_impact is not a finite number")
       if (strength > maxInteger || strength < -maxInteger - 1n) return badInput("impact-beyond-integer", "signal_impact does not fit into an integer")
-      if (at === undefined) return badInput("timestamp-not-finite", "signal_timestamp is not a finite instant")
+      if (at === undefined) return badInput("timestamp-not-readable", "signal_timestamp is not an instant that can be read")
       const value: MirroredRow = {
         company: null,
         contact: null,
@@ -107,7 +107,7 @@ export const engagementEvents = (rules: Settings) =>
     entry: (row) => {
       if (row.is_duplicate === true) return null
       const at = Instant.parse(row.event_ts)
-      if (at === undefined) return badInput("timestamp-not-finite", "event_ts is not a finite instant")
+      if (at === undefined) return badInput("timestamp-not-readable", "event_ts is not an instant that can be read")
       const value: MirroredRow = {
         company: row.company_unique_id,
         contact: row.person_id,

@@ -82,7 +82,7 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, evaluatedAt
     return { ...rendered, mirrors: mirrorsOf(pipeline, work, replacements, before, links) }
   })
 
-  return { fold, entryStore, linkStore }
+  return { fold, entryStore, groupStore, linkStore }
 }
 
 /** The instants (µs) that the rows of these groups already stand for, by `groupId`: time never goes back for a row. */
@@ -281,13 +281,14 @@ const setWakeTimes = Effect.fnUntraced(function*(
   for (const { due_at, key } of yield* store.firstDue(sql, woken.map((group) => group.key))) byKey.get(key)!.wakeAt = due_at
 })
 
-/** Renders the rows that are backed or managed, each for its group's instant, and marks the groups accordingly. */
+/** Renders the rows that are backed or managed, each for its group's instant; notes what is managed, and when to look again. */
 const render = (pipeline: Pipeline, groups: ReadonlyArray<GroupAccumulator>, now: ReadonlyMap<GroupAccumulator, bigint>) => {
   const rows = new Map<string, Array<WantedRow>>(Object.keys(pipeline.groups).map((name) => [name, []]))
   const newlyManaged: Array<GroupKey> = []
   for (const group of groups) {
     group.evaluatedAt = now.get(group)!
-    const { backed, columns } = pipeline.groups[group.group]!.render(group, group.evaluatedAt)
+    const { backed, columns, nextAt = null } = pipeline.groups[group.group]!.render(group, group.evaluatedAt)
+    if (nextAt !== null && nextAt <= never && (group.wakeAt === null || nextAt < group.wakeAt)) group.wakeAt = nextAt
     if (backed && !group.isManaged) {
       group.isManaged = true
       newlyManaged.push({ group: group.group, key: group.key })

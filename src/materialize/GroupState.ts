@@ -15,7 +15,7 @@ export class GroupAccumulator implements GroupState {
   readonly key: string
   /** Latest instant (µs) that its row was rendered for. */
   evaluatedAt: bigint
-  /** When the first of its entries changes phase (µs); null: none will. May be too early, never too late. */
+  /** When time alone changes it (µs): an entry's phase, or what its row must say; null: never. May be too early, never too late. */
   wakeAt: bigint | null
   /** bag → member → how many more times it is there now. */
   readonly bagDeltas = new Map<string, Map<string, number>>()

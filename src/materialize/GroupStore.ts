@@ -67,6 +67,24 @@ export const makeGroupStore = (tables: StateTables) => ({
       ]
     ),
 
+  /** Locks some groups that time alone has changed by `now`, the longest overdue first; leaves those that somebody else has. */
+  takeDue: (sql: Sql, now: bigint, limit: number): Effect.Effect<ReadonlyArray<GroupKey>, PostgresError> =>
+    Effect.map(
+      sql.query<{ group_name: string; key: string }>(
+        "Taking due groups",
+        `select group_name, key from ${tables.groups} where wake_at <= $1 order by wake_at limit $2 for no key update skip locked`,
+        [now, limit]
+      ),
+      (rows) => rows.map((row) => ({ group: row.group_name, key: row.key }))
+    ),
+
+  /** When the next group changes by time alone; null: none does. */
+  nextDue: (sql: Sql): Effect.Effect<bigint | null, PostgresError> =>
+    Effect.map(
+      sql.query<{ at: bigint | null }>("Reading when groups are due", `select min(wake_at) as at from ${tables.groups}`),
+      ([row]) => row!.at
+    ),
+
   /** Groups that were created to be locked and turned out to hold nothing. */
   removeUnused: (sql: Sql, groups: ReadonlyArray<GroupKey>) =>
     groups.length === 0 ? Effect.void : sql.query(

@@ -71,7 +71,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
     }
     return floors
   })
-  const { entryStore, fold, linkStore } = makeFolding(pipeline, tables, evaluatedAt)
+  const { entryStore, fold, groupStore, linkStore } = makeFolding(pipeline, tables, evaluatedAt)
 
   /** Folds work and writes what follows; the hub's rows last, so that they are held for as short as possible. */
   const carryOut = Effect.fnUntraced(function*(sql: Sql, work: Work) {
@@ -171,6 +171,24 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
   )
 
   /**
+   * Renders the rows that time alone has changed (decay), some at a time; says how many, and in how many µs the next is due (null:
+   * never). Due groups are claimed with SKIP LOCKED: any number of instances may do this at once (hard part 25).
+   */
+  const wake: Effect.Effect<{ readonly woken: number; readonly nextIn: bigint | null }, PostgresError | PipelineError> = postgres.transaction(
+    Effect.fnUntraced(function*(sql) {
+      const now = yield* clock(sql)
+      const groups = yield* groupStore.takeDue(sql, now, wakePageSize)
+      if (groups.length > 0) {
+        const outcome = yield* carryOut(sql, { entries: new Map(), links: new Map(), groups, mirrors: [] })
+        yield* pending.add(sql, outcome.held)
+        yield* record(sql, { written: outcome.written, changes: 0, bad: 0, commitMicros: null })
+      }
+      const next = yield* groupStore.nextDue(sql)
+      return { woken: groups.length, nextIn: next === null ? null : next - now }
+    })
+  )
+
+  /**
    * Applies a TRUNCATE's record: every row last seen in its partition at or before it is gone; rows that were inserted since,
    * through another partition, stay (hard part 19). In pages, each a transaction; the offset moves with the last.
    */
@@ -218,10 +236,13 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
     return undefined
   })
 
-  return { apply, applyTruncate, retryPending, checkpoint }
+  return { apply, applyTruncate, retryPending, wake, checkpoint }
 })
 
 export type Materializer = Effect.Success<ReturnType<typeof makeMaterializer>>
+
+/** Rows that one transaction renders because of the time. */
+const wakePageSize = 1_000
 
 /** Rows or keys that one transaction handles of a truncation. */
 const pageSize = 5_000

@@ -94,7 +94,14 @@ export interface Group {
    * The owned columns as of `now` (µs), and whether something in the source backs the row. A backed row must be there and right;
    * from then on it is managed: with nothing left behind it, it says so. A row that was never backed is left alone.
    */
-  readonly render: (state: GroupState, now: bigint) => { readonly columns: Columns; readonly backed: boolean }
+  readonly render: (state: GroupState, now: bigint) => Rendered
+}
+
+export interface Rendered {
+  readonly columns: Columns
+  readonly backed: boolean
+  /** When the row must be looked at again though no change comes (µs); null or absent: only when an entry changes phase. */
+  readonly nextAt?: bigint | null
 }
 
 /** Values by column, in Postgres' text form or as numbers. */

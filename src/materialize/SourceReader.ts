@@ -1,9 +1,10 @@
 import { Result, Schema } from "effect"
 import type { Position } from "../domain/Position.ts"
 import type { BadInput, RawRecord, SourceChange } from "../domain/SourceChange.ts"
+import { unavailableValue } from "../domain/UnavailableValue.ts"
 import type { GroupKey } from "./GroupStore.ts"
 import type { LinkWrite } from "./LinkStore.ts"
-import { badInput, type Entry, isBadInput, type Pipeline, type Source, type SqlType } from "./Pipeline.ts"
+import { badInput, type Entry, type EntrySource, isBadInput, type Pipeline, type Source, type SqlType } from "./Pipeline.ts"
 
 /** The last word of a batch on one source row. */
 export interface EntryChange {
@@ -52,13 +53,16 @@ export const makeSourceReader = (pipeline: Pipeline) => {
         continue
       }
       const decoded = change.kind === "upsert" ? decoders[index]!(change.row) : Result.succeed(null)
-      if (Result.isFailure(decoded)) bad.push({ record: change.record, why: decoded.failure })
-      const row = Result.isSuccess(decoded) ? decoded.success : null
+      if (Result.isFailure(decoded)) {
+        bad.push({ record: change.record, why: decoded.failure }) // nothing is known of the row: what it contributed before stays
+        continue
+      }
+      const row = decoded.success
       if (source.kind === "links") {
         links.set(key, { key, value: row === null ? null : source.link(row as never), partition, position })
         continue
       }
-      const entry = row === null ? null : source.entry(row as never)
+      const entry = row === null ? null : withinKeys(source, source.entry(row as never))
       if (entry !== null && isBadInput(entry)) bad.push({ record: change.record, why: entry })
       entries.set(entryId({ source: index, key }), {
         source: index,
@@ -71,6 +75,19 @@ export const makeSourceReader = (pipeline: Pipeline) => {
     }
     return { entries, links, triggered, bad }
   }
+}
+
+/** A btree's row holds 2,704 bytes; a character has up to 4. */
+const maxKeyCharacters = 600
+
+/** Refuses an entry whose keys no index could hold, so that it can't stop the rest. */
+const withinKeys = (source: EntrySource, entry: Entry<unknown> | BadInput | null): Entry<unknown> | BadInput | null => {
+  if (entry === null || isBadInput(entry)) return entry
+  const keys = source.contribute(entry.value as never, null, 0).flatMap(({ bags, key }) => [key, ...Object.values(bags ?? {})])
+  const isTooLong = (key: string | undefined) => key !== undefined && key.length > maxKeyCharacters
+  return [entry.link, ...keys].some(isTooLong)
+    ? badInput("key-too-long", `a value that rows are grouped by has more than ${maxKeyCharacters} characters`)
+    : entry
 }
 
 /** The type that Postgres compares a source's keys as, where it does. */
@@ -88,8 +105,18 @@ const isTriggered = (source: Extract<Source, { kind: "trigger" }>, change: Sourc
 const rowDecoder = (schema: Schema.ConstraintDecoder<unknown>) => {
   const decode = Schema.decodeUnknownResult(schema)
   return (row: unknown): Result.Result<unknown, BadInput> =>
-    Result.mapError(decode(row), (failure) => {
-      const column = /\["([^"]+)"\]/.exec(String(failure))?.[1] ?? "?"
-      return badInput("unreadable-row", `column ${column} is missing, or not of the type that this pipeline reads`)
-    })
+    Result.flatMap(
+      Result.mapError(decode(row), (failure) => {
+        const column = /\["([^"]+)"\]/.exec(String(failure))?.[1] ?? "?"
+        return badInput("unreadable-row", `column ${column} is missing, or not of the type that this pipeline reads`)
+      }),
+      withoutPlaceholders
+    )
+}
+
+/** Postgres does not send a large value that did not change, and state never takes the placeholder for one (hard part 16). */
+const withoutPlaceholders = (row: unknown): Result.Result<unknown, BadInput> => {
+  const column = Object.entries(row as object).find(([, value]) => value === unavailableValue)?.[0]
+  if (column === undefined) return Result.succeed(row)
+  return Result.fail(badInput("value-unavailable", `column ${column} is large and was not sent again; REPLICA IDENTITY FULL makes Postgres send it`))
 }

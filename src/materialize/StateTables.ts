@@ -82,6 +82,7 @@ export const generationDdl = (tables: StateTables): ReadonlyArray<string> => [
     group_name text collate "C" not null, key text collate "C" not null,
     state text not null, evaluated_at bigint not null, wake_at bigint, managed boolean not null default false,
     primary key (group_name, key)) with (fillfactor = 70)`,
+  `create index if not exists ${indexName(tables.groups, "wake")} on ${tables.groups} (wake_at) where wake_at is not null`,
   `create table if not exists ${tables.bags} (
     group_name text collate "C" not null, key text collate "C" not null, bag text collate "C" not null,
     member text collate "C" not null, count int not null,

@@ -1,9 +1,7 @@
 import { createHash } from "node:crypto"
 import type { ColumnType } from "../domain/RowChange.ts"
+import { unavailableValue as placeholder } from "../domain/UnavailableValue.ts"
 import { isMappedArray } from "./ValueEncoder.ts"
-
-/** Debezium's `unavailable.value.placeholder`. */
-export const placeholder = "__debezium_unavailable_value"
 
 /**
  * JSON text for a value that Postgres did not send because it is stored out of line and did not change. Debezium's form

@@ -1,4 +1,4 @@
-import { Clock, Effect, Queue, Schedule } from "effect"
+import { Clock, Duration, Effect, Queue, Schedule } from "effect"
 import { AppConfig } from "../Config.ts"
 import { Postgres } from "../connections/Postgres.ts"
 import { openDeadLetters } from "../consume/DeadLetters.ts"
@@ -25,6 +25,7 @@ export const runPipeline = Effect.fnUntraced(function*(pipeline: Pipeline) {
     return yield* Effect.raceAllFirst([
       applyAll(pipeline.name, queue, materializer),
       retryPendingAll(materializer),
+      wakeAll(materializer),
       keepChecked(pipeline.name)
     ])
   }))
@@ -118,3 +119,16 @@ const retryPendingAll = Effect.fnUntraced(function*(materializer: Materializer) 
   )
   return yield* Effect.forever(Effect.flatMap(retry, ({ settled }) => settled > 0 ? Effect.void : pause))
 })
+
+/** Writes what time alone changes, as it falls due; looks at least every second, since a batch may have made something due sooner. */
+const wakeAll = (materializer: Materializer) =>
+  materializer.wake.pipe(
+    Effect.retry({ while: (error) => error.reason === "contended", schedule: contention }),
+    Effect.flatMap(({ nextIn, woken }) =>
+      woken > 0 && nextIn !== null && nextIn <= 0n ? Effect.void : Effect.sleep(Duration.millis(pauseMillis(nextIn)))),
+    Effect.forever
+  )
+
+/** At least 100 ms: what is due and was not taken is another instance's. */
+const pauseMillis = (nextIn: bigint | null): number =>
+  nextIn === null || nextIn > 1_000_000n ? 1_000 : Math.max(100, Math.ceil(Number(nextIn) / 1_000))

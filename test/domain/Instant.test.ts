@@ -40,7 +40,13 @@ describe("an instant", () => {
     expect(toSqlWithZone(-62_135_596_800_000_001n)).toBe("0001-12-31 23:59:59.999999+00 BC")
   })
 
-  it.each(["infinity", "-infinity", "", "2016-11-04", "2016-11-04 11:51:30+00", "2016-11-04T11:51:30", "2016-11-04T11:51:30.1234567Z", "+294276-12-31T23:59:59.999999Z"])(
+  it("knows both infinities, and sorts them at the ends", () => {
+    for (const text of ["infinity", "-infinity"]) expect(toSql(parse(text)!)).toBe(text)
+    expect(toSqlWithZone(parse("infinity")!)).toBe("infinity")
+    expect([parse("infinity")!, 0n, parse("-infinity")!].map(toSortable).sort().map(ofSortable)).toEqual([parse("-infinity")!, 0n, parse("infinity")!])
+  })
+
+  it.each(["", "2016-11-04", "2016-11-04 11:51:30+00", "2016-11-04T11:51:30", "2016-11-04T11:51:30.1234567Z", "+294276-12-31T23:59:59.999999Z"])(
     "%j is none that we can count with",
     (text) => {
       expect(parse(text)).toBeUndefined()

@@ -70,8 +70,9 @@ layer(TestHub.layer, { excludeTestServices: true })("a materializer", (it) => {
       const bad = {
         "decay-not-positive": { decay_period_days: -1 },
         "impact-not-finite": { signal_impact: "NaN" },
-        "timestamp-not-finite": { signal_timestamp: "infinity" },
-        "unreadable-row": { outreach_id: "not a uuid" }
+        "timestamp-not-readable": { signal_timestamp: "+294276-12-31T23:59:59.999999Z" },
+        "unreadable-row": { outreach_id: "not a uuid" },
+        "value-unavailable": { source_spoke: "__debezium_unavailable_value" }
       }
       Object.values(bad).forEach((over, n) => changes.append(tables.signals, "c", signal(n), signalRow(1, over)))
       changes.append(tables.signals, "c", signal(9), signalRow(1))
@@ -79,14 +80,14 @@ layer(TestHub.layer, { excludeTestServices: true })("a materializer", (it) => {
       yield* applyAll()
       assert.deepStrictEqual(setAside.map(({ why }) => why.reason).sort(), [...Object.keys(bad), "key-not-uuid"].sort())
       assert.deepStrictEqual(yield* scores, [rowOf(1, "10.00", "COLD", 1)])
-      assert.deepStrictEqual(yield* rowsOf("select applied, dead_letters from cdc.pipelines"), ["(6,5)"])
+      assert.deepStrictEqual(yield* rowsOf("select applied, dead_letters from cdc.pipelines"), ["(7,6)"])
 
       // Set aside again if the first attempt did not commit: at least once.
       changes.append(tables.signals, "c", signal(10), signalRow(1, { decay_period_days: 0 }))
       yield* (yield* Postgres).query("Breaking", "update cdc.pipelines set settings_hash = 'another'")
       assert.strictEqual((yield* Effect.flip(applyAll())).reason, "misconfigured")
-      assert.strictEqual(setAside.length, 6)
-      assert.deepStrictEqual(yield* rowsOf("select dead_letters from cdc.pipelines"), ["(5)"])
+      assert.strictEqual(setAside.length, 7)
+      assert.deepStrictEqual(yield* rowsOf("select dead_letters from cdc.pipelines"), ["(6)"])
     }))
 
   it.effect("ends what a good row contributed when an update makes it bad, and begins again when it is mended", () =>
@@ -102,7 +103,7 @@ layer(TestHub.layer, { excludeTestServices: true })("a materializer", (it) => {
       assert.deepStrictEqual(yield* update({}), [rowOf(1, "10.00", "COLD", 1)])
       assert.deepStrictEqual(yield* update({ signal_impact: "Infinity" }), [rowOf(1, "0.00", "COLD", 0)])
       assert.deepStrictEqual(yield* update({ signal_impact: "30" }), [rowOf(1, "30.00", "WARM", 1)])
-      assert.deepStrictEqual(yield* update({ signal_impact: 30 }), [rowOf(1, "0.00", "COLD", 0)], "a number where the topic has text")
+      assert.deepStrictEqual(yield* update({ signal_impact: 30 }), [rowOf(1, "30.00", "WARM", 1)], "a number where the topic has text: nothing is known of the row")
     }))
 
   it.effect("is not mixed with other definitions: another version needs a replay, other settings score again and fence the old", () =>

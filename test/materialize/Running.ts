@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, References } from "effect"
 import { catalogue } from "../../pipelines/Catalogue.ts"
 import { AppConfig } from "../../src/Config.ts"
 import { Postgres } from "../../src/connections/Postgres.ts"
@@ -24,7 +24,7 @@ export const run = Effect.fnUntraced(function*(
   const pipeline = typeof pipelineOrName === "string" ? yield* pipelineOf(pipelineOrName) : pipelineOrName
   const generation = yield* postgres.transaction((sql) =>
     Effect.andThen(createSharedTables(sql, source.stateSchema), register(sql, source.stateSchema, pipeline))
-  )
+  ).pipe(Effect.provideService(References.MinimumLogLevel, "None"))
   const tables = pipeline.sources.map(({ table }) => TableName.format(table))
   const topics = pipeline.sources.map(({ table }) => TopicName.ofTable("hub", table))
   const setAside: Array<{ readonly record: RawRecord; readonly why: BadInput }> = []

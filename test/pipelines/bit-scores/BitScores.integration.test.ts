@@ -28,6 +28,12 @@ const withClock = Effect.gen(function*() {
   return { ...running, at, changes }
 })
 
+/** 60 points over 100 days less 20 over 50, directly: what the sums must come to. */
+const exactScore = (now: bigint): number => {
+  const left = (days: number) => Math.max(0, 1 - Number(now - start) / 86_400e6 / days)
+  return Math.min(100, Math.max(0, 60 * left(100) - 20 * left(50)))
+}
+
 layer(TestHub.layer, { excludeTestServices: true })("bit-scores", (it) => {
   it.effect("a signal is full in the future, decays from its instant on, and ends, to the microsecond", () =>
     Effect.gen(function*() {
@@ -43,6 +49,46 @@ layer(TestHub.layer, { excludeTestServices: true })("bit-scores", (it) => {
       assert.deepStrictEqual(yield* at(start + 10n * day - day / 1000n), ["(0.01,COLD,2,0.01,0.00)"], "0.005")
       assert.deepStrictEqual(yield* at(start + 10n * day), ["(0.00,COLD,2,0.00,0.00)"])
       assert.deepStrictEqual(yield* at(start + 11n * day), ["(0.00,COLD,2,0.00,0.00)"])
+    }))
+
+  it.effect("time alone changes the row, at the instants that matter and not between", () =>
+    Effect.gen(function*() {
+      yield* fresh
+      const changes = new Changes(1)
+      let now = start
+      const { applyAll, materializer } = yield* run("bit-scores", changes, { now: () => now })
+      changes.append(tables.signals, "c", signal(1), signalRow(1, { signal_impact: "60", decay_period_days: 100 }))
+      changes.append(tables.signals, "c", signal(2), signalRow(1, { signal_impact: "-20", decay_period_days: 50, source_spoke: "dol" }))
+      yield* applyAll()
+      // A year of wake-ups, each at the instant that the last one named; nothing is written in between.
+      const tiers: Array<string> = []
+      let wakes = 0
+      while (now < start + 365n * day) {
+        const { nextIn, woken } = yield* materializer.wake
+        if (woken > 0) wakes++
+        const [row] = yield* rowsOf("select score_tier from outreach.bit_scores")
+        if (tiers.at(-1) !== row) tiers.push(row!)
+        const exact = exactScore(now)
+        const [{ stored }] = yield* (yield* Postgres).query<{ stored: number }>("Reading", "select score::float8 as stored from outreach.bit_scores") as never
+        assert.isAtMost(Math.abs(stored - exact), 0.006, "right at the instant of a wake-up")
+        if (nextIn === null) break
+        assert.isAbove(Number(nextIn), 0, "the next wake-up is in the future")
+        assert.isAtMost(Math.abs(stored - exactScore(now + nextIn - 1n)), 1.0, "never off by more than a point before the next")
+        now += nextIn
+      }
+      assert.deepStrictEqual(tiers, ["(WARM)", "(COLD)"])
+      assert.deepStrictEqual(yield* score, ["(0.00,COLD,2,0.00,0.00)"])
+      assert.isAtMost(wakes, 140, "about once a day while it moves")
+      assert.deepStrictEqual(yield* materializer.wake, { woken: 0, nextIn: null })
+    }))
+
+  it.effect("counts a signal dated infinity in full for ever, and one dated -infinity as over", () =>
+    Effect.gen(function*() {
+      const { at, changes } = yield* withClock
+      changes.append(tables.signals, "c", signal(1), signalRow(1, { signal_impact: "30", signal_timestamp: "infinity" }))
+      changes.append(tables.signals, "c", signal(2), signalRow(1, { signal_impact: "50", signal_timestamp: "-infinity" }))
+      assert.deepStrictEqual(yield* at(start + 100_000n * day), ["(30.00,WARM,3,30.00,0.00)"])
+      assert.deepStrictEqual(yield* rowsOf("select last_signal_at from outreach.bit_scores"), ["(infinity)"])
     }))
 
   it.effect("a clock that goes back, ours or another instance's, moves no row back", () =>

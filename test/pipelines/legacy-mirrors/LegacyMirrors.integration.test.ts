@@ -21,6 +21,16 @@ const legacyRow = `insert into bit.bit_signal (company_unique_id, signal_type, s
   values ('${company(1)}', 'email_click', 3, 'unknown', '2026-01-01')`
 
 layer(TestHub.layer, { excludeTestServices: true })("legacy-mirrors", (it) => {
+  it.effect("sets aside a company too long to be a key, and applies the rest", () =>
+    Effect.gen(function*() {
+      const { applyAll, changes, setAside } = yield* begin
+      changes.append(tables.events, "c", event(1), eventRow({ company_unique_id: "x".repeat(3_000) }))
+      changes.append(tables.events, "c", event(2), eventRow({ company_unique_id: "x".repeat(600) }))
+      yield* applyAll()
+      assert.deepStrictEqual(setAside.map(({ why }) => why.reason), ["key-too-long"])
+      assert.deepStrictEqual(yield* companyScore, ["(1,3,0,0,0,COLD)"])
+    }))
+
   it.effect("adopts as many equal rows as there are source rows, and no more", () =>
     Effect.gen(function*() {
       const { applyAll, changes, query } = yield* begin
