@@ -1,25 +1,17 @@
 import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
+import { contributionsOf, dueOf, never, phaseOf } from "./Contributions.ts"
 import { type EntryStore, makeEntryStore, type StoredEntry } from "./EntryStore.ts"
 import type { GroupAccumulator } from "./GroupState.ts"
 import { groupId, type GroupKey, makeGroupStore } from "./GroupStore.ts"
-import { type LinkStore, makeLinkStore, type LinkWrite } from "./LinkStore.ts"
+import { type LinkStore, makeLinkStore } from "./LinkStore.ts"
 import type { WantedMirror } from "./MirrorWriter.ts"
-import type { Contribution, EntrySource, Pipeline } from "./Pipeline.ts"
-import { type EntryChange, entryId } from "./SourceReader.ts"
+import type { Contribution, Pipeline } from "./Pipeline.ts"
+import { type Links, lockOrder, mirrorsOf, replace, type Replacement, type Work } from "./Replacements.ts"
+import { entryId } from "./SourceReader.ts"
 import type { StateTables } from "./StateTables.ts"
 import type { WantedRow } from "./TargetWriter.ts"
-
-/** What a transaction is to fold into state. */
-export interface Work {
-  readonly entries: ReadonlyMap<string, EntryChange>
-  readonly links: ReadonlyMap<string, LinkWrite>
-  /** Groups to be rendered again though nothing is contributed to them. */
-  readonly groups: ReadonlyArray<GroupKey>
-  /** Entries whose mirror row is to be written again. */
-  readonly mirrors: ReadonlyArray<{ readonly source: number; readonly key: string }>
-}
 
 /** The rows that follow from it. */
 export interface Folded {
@@ -28,14 +20,6 @@ export interface Folded {
   /** Groups whose row is ours from now on. */
   readonly newlyManaged: ReadonlyArray<GroupKey>
   readonly mirrors: ReadonlyArray<WantedMirror>
-}
-
-/** An entry before and after: what it contributed is taken back, what it contributes now is added. */
-interface Replacement {
-  readonly before: StoredEntry | undefined
-  readonly beforeLink: string | null
-  readonly after: Omit<StoredEntry, "phase" | "due"> | null
-  readonly afterLink: string | null
 }
 
 /**
@@ -97,14 +81,19 @@ const index = (entries: Iterable<StoredEntry>): Map<string, StoredEntry> => {
 const readBefore = (store: EntryStore, sql: Sql, work: Work) =>
   Effect.map(store.byKey(sql, [...work.entries.values(), ...work.mirrors]), index)
 
-const lockLinks = Effect.fnUntraced(function*(store: LinkStore, sql: Sql, work: Work, before: ReadonlyMap<string, StoredEntry>) {
+const lockLinks = Effect.fnUntraced(function*(
+  store: LinkStore,
+  sql: Sql,
+  work: Work,
+  before: ReadonlyMap<string, StoredEntry>
+): Effect.fn.Return<Links, PostgresError> {
   const keys = new Set(work.links.keys())
   for (const entry of before.values()) if (entry.link !== null) keys.add(entry.link)
   for (const { entry } of work.entries.values()) if (entry?.link !== undefined) keys.add(entry.link)
   const stored = yield* store.lock(sql, [...keys].sort())
   return {
-    before: (link: string | null) => (link === null ? null : stored.get(link) ?? null),
-    after: (link: string | null) => {
+    before: (link) => (link === null ? null : stored.get(link) ?? null),
+    after: (link) => {
       if (link === null) return null
       const written = work.links.get(link)
       return written === undefined ? stored.get(link) ?? null : written.value
@@ -112,58 +101,12 @@ const lockLinks = Effect.fnUntraced(function*(store: LinkStore, sql: Sql, work: 
   }
 })
 
-type Links = Effect.Success<ReturnType<typeof lockLinks>>
-
 /** The entries, outside of the batch, that hang on a link whose value changes. */
 const readDependents = Effect.fnUntraced(function*(store: EntryStore, sql: Sql, work: Work, links: Links) {
   const moved = [...work.links.keys()].filter((link) => links.before(link) !== links.after(link))
   const dependents = yield* store.byLink(sql, moved)
   return dependents.filter((entry) => !work.entries.has(entryId(entry)))
 })
-
-const replace = (
-  work: Work,
-  before: ReadonlyMap<string, StoredEntry>,
-  dependents: ReadonlyArray<StoredEntry>,
-  links: Links
-): ReadonlyArray<Replacement> => {
-  const replacements: Array<Replacement> = []
-  for (const [id, change] of work.entries) {
-    const stored = before.get(id)
-    if (stored === undefined && change.entry === null) continue
-    const link = change.entry?.link ?? null
-    replacements.push({
-      before: stored,
-      beforeLink: links.before(stored?.link ?? null),
-      after: change.entry === null ? null : { ...change, value: change.entry.value, link },
-      afterLink: links.after(link)
-    })
-  }
-  for (const entry of dependents) {
-    replacements.push({ before: entry, beforeLink: links.before(entry.link), after: entry, afterLink: links.after(entry.link) })
-  }
-  return replacements
-}
-
-/** The groups that the work reads or writes, each once, in the one order in which every transaction locks them. */
-const lockOrder = (pipeline: Pipeline, replacements: ReadonlyArray<Replacement>, others: ReadonlyArray<GroupKey>): ReadonlyArray<GroupKey> => {
-  const keys = new Map(others.map((key) => [groupId(key.group, key.key), key]))
-  const note = (contributions: ReadonlyArray<Contribution>) => {
-    for (const { group, key } of contributions) keys.set(groupId(group, key), { group, key })
-  }
-  for (const { after, afterLink, before, beforeLink } of replacements) {
-    if (before !== undefined) note(contributionsOf(pipeline, before, beforeLink, before.phase))
-    if (after !== null) note(contributionsOf(pipeline, after, afterLink, 0))
-  }
-  return [...keys].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, key]) => key)
-}
-
-const contributionsOf = (
-  pipeline: Pipeline,
-  entry: { readonly source: number; readonly value: unknown },
-  link: string | null,
-  phase: number
-): ReadonlyArray<Contribution> => (pipeline.sources[entry.source] as EntrySource).contribute(entry.value as never, link, phase)
 
 const instants = Effect.fnUntraced(function*(
   sql: Sql,
@@ -202,7 +145,7 @@ const foldReplacements = (
   const written: Array<StoredEntry> = []
   for (const { after, afterLink, before, beforeLink } of replacements) {
     const stored = before === undefined ? undefined : current.get(entryId(before)) ?? before
-    const phase = after === null ? 0 : phaseOf(pipeline, after, afterLink, groups, now)
+    const phase = after === null ? 0 : phaseOf(pipeline, after, afterLink, instantIn(groups, now))
     const isSame = stored !== undefined && after !== null && stored.phase === phase && beforeLink === afterLink
       && JSON.stringify(stored.value) === JSON.stringify(after.value)
     if (!isSame) {
@@ -222,11 +165,14 @@ const foldDue = (
   now: ReadonlyMap<GroupAccumulator, bigint>
 ): ReadonlyArray<StoredEntry> =>
   due.map((entry) => {
-    const phase = phaseOf(pipeline, entry, null, groups, now)
+    const phase = phaseOf(pipeline, entry, null, instantIn(groups, now))
     takeBack(groups, contributionsOf(pipeline, entry, null, entry.phase))
     add(groups, contributionsOf(pipeline, entry, null, phase))
     return { ...entry, phase, due: dueOf(pipeline, entry, null, phase) }
   })
+
+const instantIn = (groups: ReadonlyMap<string, GroupAccumulator>, now: ReadonlyMap<GroupAccumulator, bigint>) => ({ group, key }: GroupKey) =>
+  now.get(groups.get(groupId(group, key))!)!
 
 const add = (groups: ReadonlyMap<string, GroupAccumulator>, contributions: ReadonlyArray<Contribution>): void => {
   for (const contribution of contributions) groups.get(groupId(contribution.group, contribution.key))!.add(contribution)
@@ -234,34 +180,6 @@ const add = (groups: ReadonlyMap<string, GroupAccumulator>, contributions: Reado
 
 const takeBack = (groups: ReadonlyMap<string, GroupAccumulator>, contributions: ReadonlyArray<Contribution>): void => {
   for (const contribution of contributions) groups.get(groupId(contribution.group, contribution.key))!.takeBack(contribution)
-}
-
-type Valued = { readonly source: number; readonly value: unknown }
-
-const phasesOf = (pipeline: Pipeline, entry: Valued): ReadonlyArray<bigint> =>
-  (pipeline.sources[entry.source] as EntrySource).phases?.(entry.value as never) ?? []
-
-/** How many of its phases have ended at its group's instant. */
-const phaseOf = (
-  pipeline: Pipeline,
-  entry: Valued,
-  link: string | null,
-  groups: ReadonlyMap<string, GroupAccumulator>,
-  now: ReadonlyMap<GroupAccumulator, bigint>
-): number => {
-  const ends = phasesOf(pipeline, entry)
-  const [first] = ends.length === 0 ? [] : contributionsOf(pipeline, entry, link, 0)
-  if (first === undefined) return 0
-  const instant = now.get(groups.get(groupId(first.group, first.key))!)!
-  return ends.filter((end) => end <= instant).length
-}
-
-/** Postgres' greatest bigint: a phase that ends later never ends. */
-const never = 2n ** 63n - 1n
-
-const dueOf = (pipeline: Pipeline, entry: Valued, link: string | null, phase: number): StoredEntry["due"] => {
-  const at = phasesOf(pipeline, entry)[phase]
-  return at === undefined || at > never ? null : { at, groupKey: contributionsOf(pipeline, entry, link, 0)[0]!.key }
 }
 
 /** A group wakes when the first of its entries changes phase; too early costs one look, too late would be wrong. */
@@ -298,32 +216,3 @@ const render = (pipeline: Pipeline, groups: ReadonlyArray<GroupAccumulator>, now
   return { rows, newlyManaged }
 }
 
-const mirrorsOf = (
-  pipeline: Pipeline,
-  work: Work,
-  replacements: ReadonlyArray<Replacement>,
-  before: ReadonlyMap<string, StoredEntry>,
-  links: Links
-): ReadonlyArray<WantedMirror> => {
-  if (pipeline.mirror === undefined) return []
-  const wanted = new Map<string, WantedMirror>()
-  const want = (entry: { readonly source: number; readonly key: string; readonly value: unknown }, link: string | null, mayBeThere: boolean) => {
-    const source = pipeline.sources[entry.source] as EntrySource
-    if (source.mirror === undefined) return
-    wanted.set(entryId(entry), { source: entry.source, key: entry.key, columns: source.mirror(entry.value as never, link), mayBeThere })
-  }
-  const unwant = ({ key, source }: { readonly source: number; readonly key: string }) => {
-    if ((pipeline.sources[source] as EntrySource).mirror === undefined) return
-    wanted.set(entryId({ source, key }), { source, key, columns: null, mayBeThere: false })
-  }
-  for (const mirror of work.mirrors) {
-    const entry = before.get(entryId(mirror))
-    if (entry === undefined) unwant(mirror)
-    else want(entry, links.after(entry.link), false)
-  }
-  for (const { after, afterLink, before } of replacements) {
-    if (after === null) unwant(before!)
-    else want(after, afterLink, work.entries.get(entryId(after))?.isRead === true)
-  }
-  return [...wanted.values()]
-}

@@ -69,7 +69,7 @@ layer(TestHub.layer, { excludeTestServices: true })("bit-scores", (it) => {
         const [row] = yield* rowsOf("select score_tier from outreach.bit_scores")
         if (tiers.at(-1) !== row) tiers.push(row!)
         const exact = exactScore(now)
-        const [{ stored }] = yield* (yield* Postgres).query<{ stored: number }>("Reading", "select score::float8 as stored from outreach.bit_scores") as never
+        const [{ stored } = { stored: NaN }] = yield* (yield* Postgres).query<{ stored: number }>("Reading", "select score::float8 as stored from outreach.bit_scores")
         assert.isAtMost(Math.abs(stored - exact), 0.006, "right at the instant of a wake-up")
         if (nextIn === null) break
         assert.isAbove(Number(nextIn), 0, "the next wake-up is in the future")
