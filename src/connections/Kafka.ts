@@ -14,7 +14,10 @@ export class Kafka extends Context.Service<Kafka, {
   readonly client: KafkaJs
   /** Asks or changes the cluster; connects at first use. `doing` opens the message of a failure. */
   readonly admin: <A>(doing: string, ask: (admin: Admin) => Promise<A>) => Effect.Effect<A, KafkaError>
-  /** A producer of its own, `acks=all` and idempotent, closed with the scope. Rule: one `send` outstanding at a time. */
+  /**
+   * A producer of its own, `acks=all` and idempotent, closed with the scope. Rule: one `send` outstanding at a time. While
+   * Kafka is away a `send` is repeated under its sequence numbers, and so takes as long.
+   */
   readonly producer: (clientId: string) => Effect.Effect<Producer<Buffer, Buffer, string, string>, never, Scope.Scope>
   /** For single fetches at given offsets, which kafkajs has not; it joins no group. Closed with the scope. */
   readonly reader: (clientId: string) => Effect.Effect<Consumer<Buffer, Buffer, Buffer, Buffer>, never, Scope.Scope>
@@ -83,6 +86,8 @@ export class Kafka extends Context.Service<Kafka, {
               ...common(clientId),
               idempotent: true,
               acks: -1,
+              retries: producerRetries,
+              retryDelay: 500,
               compression: publish.compression,
               serializers: { headerKey: (text) => Buffer.from(text!), headerValue: (text) => Buffer.from(text!) }
             })
@@ -100,6 +105,13 @@ export class Kafka extends Context.Service<Kafka, {
     })
   )
 }
+
+/**
+ * The client takes 0 and 1 for "no limit", and keeps every attempt's error: some twenty minutes' worth, then who asks decides.
+ * Repeating is its job rather than ours because it has the sequence numbers: a frozen broker that awakens writes the request
+ * that it had received, after anybody has looked at the partition's end, and then drops the repeated one.
+ */
+const producerRetries = 2_400
 
 process.env.KAFKAJS_NO_PARTITIONER_WARNING = "1"
 // kafkajs knows zstd by name only. (It is CommonJS, and Node finds only some of its exports by name: hence its default export.)

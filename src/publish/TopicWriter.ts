@@ -1,7 +1,7 @@
 import type { Producer } from "@platformatic/kafka"
 import { Duration, Effect, Exit, Scope } from "effect"
 import { Kafka } from "../connections/Kafka.ts"
-import { fromCause, type KafkaError } from "../connections/KafkaError.ts"
+import { fromCause, KafkaError } from "../connections/KafkaError.ts"
 import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
 import * as SendPlan from "./SendPlan.ts"
 import * as Tails from "./Tails.ts"
@@ -9,8 +9,9 @@ import * as Tails from "./Tails.ts"
 /**
  * Writes records to Kafka, in order, one send outstanding.
  *
- * Guarantee: when `write` succeeds, every replica in sync has each of its records, once and in order. A send whose outcome
- * is unknown is not repeated blindly: its producer is discarded, the ends of its partitions are read, and only what is
+ * Guarantee: when `write` succeeds, every replica in sync has each of its records, once and in order. While Kafka is away the
+ * producer itself repeats a send, under the same producer id and sequence numbers, so that brokers drop what they have. Where
+ * that ends, nothing is repeated blindly: the producer is discarded, the ends of the partitions are read, and only what is
  * missing there is sent again. As long as Kafka is unreachable it goes on trying; it fails only with what can't pass.
  */
 export interface TopicWriter {
@@ -20,9 +21,16 @@ export interface TopicWriter {
 export interface WriterOptions {
   readonly clientId: string
   readonly batchBytes: number
-  /** Told of each failed attempt that will be repeated; `attempt` counts from 1 for each request. */
+  /** Told of each failed attempt that will be repeated, and of a send that stays unanswered; `attempt` counts from 1 for each request. */
   readonly onRetry?: (error: KafkaError, attempt: number) => Effect.Effect<void>
+  /** Told when a request that was retried has arrived. */
+  readonly onRecovery?: Effect.Effect<void>
+  /** How long a send may stay unanswered until `onRetry` hears of it. */
+  readonly unansweredMillis?: number
 }
+
+/** Far above any acknowledgement, below what an operator waits for. */
+const defaultUnansweredMillis = 3_000
 
 /** Back-off of repeated sends: the time until a returned broker is used again, against noise while it is away. */
 const firstDelayMillis = 100
@@ -49,21 +57,37 @@ export const make = Effect.fnUntraced(function*(options: WriterOptions): Effect.
   const sendUntilThere = Effect.fnUntraced(function*(records: ReadonlyArray<OutgoingRecord>) {
     let missing = records
     let outcomeKnown = true
-    for (let delay = firstDelayMillis, attempts = 1;; delay = Math.min(delay * 2, maxDelayMillis), attempts++) {
+    let reports = 0
+    const report = (error: KafkaError) => Effect.suspend(() => options.onRetry?.(error, ++reports) ?? Effect.void)
+    for (let delay = firstDelayMillis;; delay = Math.min(delay * 2, maxDelayMillis)) {
       const attempt = Effect.gen(function*() {
         if (!outcomeKnown) missing = yield* missingOf(missing)
         outcomeKnown = true
         if (missing.length > 0) yield* send(missing)
       })
-      const error = yield* Effect.flip(attempt).pipe(Effect.catch(() => Effect.undefined))
-      if (error === undefined) return
+      const error = yield* Effect.flip(Effect.raceFirst(attempt, reportUnanswered(report))).pipe(Effect.catch(() => Effect.undefined))
+      if (error === undefined) {
+        if (reports > 0 && options.onRecovery !== undefined) yield* options.onRecovery
+        return
+      }
       yield* producers.discard
       outcomeKnown = false
       if (!error.isRetryable) return yield* error
-      if (options.onRetry !== undefined) yield* options.onRetry(error, attempts)
+      yield* report(error)
       yield* Effect.sleep(Duration.millis(delay))
     }
   })
+
+  /** Never ends: to be raced with a send. The producer repeats silently, so that only the time tells that Kafka is away. */
+  const unansweredMillis = options.unansweredMillis ?? defaultUnansweredMillis
+  const reportUnanswered = (report: (error: KafkaError) => Effect.Effect<void>) =>
+    Effect.sleep(Duration.millis(unansweredMillis)).pipe(
+      Effect.andThen(report(new KafkaError({
+        reason: "unreachable",
+        message: `Publishing to Kafka: no acknowledgement for ${unansweredMillis / 1_000} s; is Kafka up?`
+      }))),
+      Effect.andThen(Effect.never)
+    )
 
   return {
     write: Effect.fnUntraced(function*(records) {

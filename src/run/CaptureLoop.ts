@@ -86,7 +86,12 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     tombstones: publish.tombstones,
     truncates: publish.truncates
   })
-  const writer = yield* outbox.open({ clientId: `cdc-${source.slot}`, batchBytes: publish.batchBytes, onRetry: reportRetry(observer) })
+  const writer = yield* outbox.open({
+    clientId: `cdc-${source.slot}`,
+    batchBytes: publish.batchBytes,
+    onRetry: reportRetry(observer),
+    onRecovery: Effect.andThen(Effect.sync(observer.running), Effect.logInfo("publishing goes on"))
+  })
   const work = Effect.gen(function*() {
     yield* finishSnapshot({
       state, tails, epoch: record.epoch, encoder, writer, sends, snapshot, names: namesOf(tables),
