@@ -10,8 +10,8 @@ export const checkOf = (pipeline: string): string => `pipeline ${pipeline}`
 export const layer = Layer.effect(PipelineObserver, Effect.map(Health, (health): PipelineObserver => ({
   state: (pipeline, state, why) => {
     if (state === "running") health.ok(checkOf(pipeline))
-    else if (state === "starting") health.expect(checkOf(pipeline))
-    else health.failing(checkOf(pipeline), why ?? state)
+    // Started again after a failure, it goes on saying why it does not run.
+    else if (state !== "starting") health.failing(checkOf(pipeline), why ?? state)
   },
   applied: (pipeline, { changes, commitMicros, durationSeconds }) =>
     Metrics.applied({ pipeline, changes, seconds: durationSeconds, atMillis: Date.now(), commitMicros }),
