@@ -40,6 +40,8 @@ export class Postgres extends Context.Service<Postgres, Sql & {
         Effect.sync(() => {
           const pool = new pg.Pool({ connectionString, max: source.poolSize, types, application_name: "cdc", connectionTimeoutMillis: 10_000 })
           pool.on("error", () => {}) // an idle connection that breaks is replaced at its next use
+          // One in use may break between two statements, when nothing else listens: its next statement fails.
+          pool.on("connect", (client) => void client.on("error", () => {}))
           return pool
         }),
         (pool) => Effect.promise(() => pool.end())
