@@ -1,11 +1,13 @@
 /**
  * How fast a backlog drains: prepared inserts in the WAL → decoded → envelopes → acknowledged by Kafka, per compression.
  *
- *   DATABASE_URL=postgres://… KAFKA_BROKERS=host:port node bench/drain.ts [rows]
+ *   DATABASE_URL=postgres://… KAFKA_BROKERS=host:port node bench/drain.ts [rows] [compression,…]
  *
- * Takes a database and a topic prefix of its own and removes them. CPU is this process's, of all its threads.
+ * Each compression has a process of its own, with this one's options for V8, and a database and a topic prefix of its own,
+ * removed at the end. CPU is the process's, of all its threads; RSS its highest.
  */
 import { Deferred, Effect, Fiber, Layer } from "effect"
+import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import pg from "pg"
 import { AppConfig } from "../src/Config.ts"
@@ -18,7 +20,7 @@ import * as Setup from "../src/run/Setup.ts"
 import * as Teardown from "../src/run/Teardown.ts"
 
 const rows = Number(process.argv[2] ?? 200_000)
-const rowsPerTransaction = 100
+const rowsPerTransaction = 10_000
 const server = process.env.DATABASE_URL
 const brokers = process.env.KAFKA_BROKERS
 if (server === undefined || brokers === undefined) throw new Error("Set DATABASE_URL and KAFKA_BROKERS.")
@@ -58,7 +60,7 @@ const measure = async (compression: string) => {
     yield* untilWritten(rows, async () => {})
     const seconds = (performance.now() - started) / 1_000
     const { system, user } = process.cpuUsage(cpu)
-    const rss = process.memoryUsage.rss()
+    const rss = process.resourceUsage().maxRSS * 1024
     yield* Teardown.teardownWith({ topics: true })
     return {
       compression,
@@ -88,7 +90,13 @@ const untilWritten = (count: number, act: () => Promise<unknown>) =>
     yield* Fiber.interrupt(loop)
   })
 
-const results = []
-for (const compression of ["none", "gzip", "lz4", "zstd"]) results.push(await measure(compression))
-console.log(`${rows} inserts of outreach.bit_signals, ${rowsPerTransaction} per transaction`)
-console.table(results)
+const [, script, , compressions = "none,gzip,lz4,zstd", isChild] = process.argv
+if (isChild === "child") {
+  console.log(JSON.stringify(await measure(compressions)))
+} else {
+  const results = compressions.split(",").map((compression) =>
+    JSON.parse(execFileSync(process.execPath, [...process.execArgv, script!, String(rows), compression, "child"], { encoding: "utf8" }))
+  )
+  console.log(`${rows} inserts of outreach.bit_signals, ${rowsPerTransaction} per transaction`)
+  console.table(results)
+}

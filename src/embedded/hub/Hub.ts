@@ -43,6 +43,7 @@ export const seed = Effect.fn("Hub.seed")(function*(options: {
       if (first !== undefined) return { wasEmpty: false, rows: 0 } satisfies Seeded
       let rows = 0
       for (const { table, rows: made } of tablesOf(sample)) rows += yield* insertAll(sql, table, made)
+      yield* sql.query("Seeding the sample hub", "analyze") // so that the snapshot can say how far it is
       return { wasEmpty: true, rows } satisfies Seeded
     })
   )
