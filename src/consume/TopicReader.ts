@@ -53,6 +53,10 @@ export const openReader = Effect.fnUntraced(function*(
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 20, restartOnFailure: async () => false }
   })
 
+  /** Batches whose verdict is still to come. Who fails with one in hand gives none, and the consumer stops only after its batches. */
+  const inHand = new Set<(verdict: Verdict) => void>()
+  let isClosing = false
+
   /** Where each assigned partition will be read from. Present once the checkpoint has been asked. */
   const next = new Map<string, bigint>()
   let positioned: Promise<void> = Promise.resolve()
@@ -81,9 +85,10 @@ export const openReader = Effect.fnUntraced(function*(
     await positioned
     const { partition, topic } = batch
     const fromOffset = next.get(`${topic}/${partition}`)
-    if (!isRunning() || isStale() || fromOffset === undefined) return
+    if (isClosing || !isRunning() || isStale() || fromOffset === undefined) return
     const nextOffset = BigInt(batch.lastOffset()) + 1n
-    const verdict = await keepAlive(heartbeat, (settle) =>
+    const verdict = await keepAlive<Verdict>(heartbeat, (settle) => {
+      inHand.add(settle)
       Queue.offerUnsafe(queue, {
         topic,
         partition,
@@ -93,7 +98,9 @@ export const openReader = Effect.fnUntraced(function*(
         applied: () => settle("applied"),
         reread: () => settle("reread")
       })
-    )
+      return () => inHand.delete(settle)
+    })
+    if (verdict === "abandoned") return
     if (verdict === "reread") return position([{ topic, partition }])
     next.set(`${topic}/${partition}`, nextOffset)
     resolveOffset(String(nextOffset - 1n))
@@ -110,10 +117,16 @@ export const openReader = Effect.fnUntraced(function*(
       },
       catch: (cause) => disconnected(options.groupId, cause)
     }),
-    () => Effect.promise(() => consumer.disconnect().catch(() => {}))
+    () => Effect.promise(async () => {
+      isClosing = true
+      for (const abandon of inHand) abandon("abandoned")
+      await consumer.disconnect().catch(() => {})
+    })
   )
   return queue
 })
+
+type Verdict = "applied" | "reread" | "abandoned"
 
 /** Every partition of the topics with its first and end offsets; a topic that is not there is named. */
 export const readPartitions = Effect.fnUntraced(function*(
@@ -145,15 +158,16 @@ const heartbeatMillis = 1_500
 const disconnected = (groupId: string, cause: unknown): ConsumeError =>
   new ConsumeError({ reason: "disconnected", message: `Consumer of group ${groupId}: ${(cause as Error)?.message ?? String(cause)}` })
 
-/** Waits for a verdict and keeps the group membership meanwhile. */
-const keepAlive = <A>(heartbeat: () => Promise<void>, start: (settle: (verdict: A) => void) => void): Promise<A> =>
-  new Promise((resolve) => {
-    const beating = setInterval(() => heartbeat().catch(() => {}), heartbeatMillis) // a lost membership shows at the next join
-    start((verdict) => {
-      clearInterval(beating)
-      resolve(verdict)
-    })
-  })
+/** Waits for a verdict and keeps the group membership meanwhile; what `start` gives is called after it. */
+const keepAlive = async <A>(heartbeat: () => Promise<void>, start: (settle: (verdict: A) => void) => () => void): Promise<A> => {
+  const beating = setInterval(() => heartbeat().catch(() => {}), heartbeatMillis) // a lost membership shows at the next join
+  const settled = Promise.withResolvers<A>()
+  const forget = start(settled.resolve)
+  const verdict = await settled.promise
+  clearInterval(beating)
+  forget()
+  return verdict
+}
 
 const readMessages = (topic: string, partition: number, messages: ReadonlyArray<KafkaMessage>) => {
   const changes: Array<SourceChange> = []
