@@ -44,6 +44,9 @@ layer(Support, { excludeTestServices: true })("the tests' own database and topic
         })
         await committed.commit()
         await producer.disconnect()
+        // The commit is promised before its marker is in the partition, and until then nobody reads what it committed.
+        const end = async () => (await admin.fetchTopicOffsets(topic)).find(({ partition }) => partition === 0)!.high
+        while (await end() !== "3");
         const records = await readTopic(topic)
         assert.deepStrictEqual(records, [
           { partition: 0, offset: 0n, key: Buffer.from("a"), value: Buffer.from("1"), headers: { h: "x" } },
