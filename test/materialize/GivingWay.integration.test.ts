@@ -85,10 +85,8 @@ layer(TestHub.layer, { excludeTestServices: true })("the hub goes first", (it) =
       const say = yield* hub
       yield* say("delete from outreach.outreach where outreach_id = $1", [outreach(1)])
       changes.append(tables.signals, "c", signal(1), signalRow(1))
-      const start = performance.now()
-      assert.deepInclude(yield* applyAll(), { held: 1, written: 0 })
+      assert.deepInclude(yield* applyAll(), { held: 1, written: 0 }, "while the delete is open")
       yield* say("commit")
-      assert.isBelow(performance.now() - start, 1_000)
       assert.deepStrictEqual(yield* materializer.retryPending, { settled: 1, held: 0 })
       assert.deepStrictEqual(yield* rowsOf("select from outreach.bit_scores"), [])
     }))

@@ -80,10 +80,16 @@ layer(Support, { excludeTestServices: true })("progress, from hand-made state", 
         assert.isFalse(yield* progress.waitUntilApplied(50))
 
         // What a pipeline's batch does, while two wait for it: offsets and writes move in one transaction.
-        const asking = yield* Effect.forkChild(progress.status, { startImmediately: true })
-        const applying = yield* Effect.forkChild(progress.waitUntilApplied(20_000), { startImmediately: true })
-        yield* Effect.sleep(300) // the sum of writes is read first thing; nothing tells us when
-        yield* sql("with moved as (update cdc.offsets set next_offset = 1 where partition = 1) update cdc.pipelines set writes = writes + 1")
+        // Both are past the sum of writes, which is read first, once they wait for the table that is read last.
+        const [asking, applying] = yield* (yield* Postgres).transaction(Effect.fnUntraced(function*(batch) {
+          yield* batch.query("Locking", "lock table cdc.pending in access exclusive mode")
+          const asking = yield* Effect.forkDetach(progress.status, { startImmediately: true })
+          const applying = yield* Effect.forkDetach(progress.waitUntilApplied(20_000), { startImmediately: true })
+          const waiting = Effect.map(sql("select from pg_locks where not granted and relation = 'cdc.pending'::regclass"), (rows) => rows.length)
+          while ((yield* waiting) < 2);
+          yield* batch.query("Applying", "with moved as (update cdc.offsets set next_offset = 1 where partition = 1) update cdc.pipelines set writes = writes + 1")
+          return [asking, applying] as const
+        }))
         assert.deepInclude(yield* Fiber.join(asking), { caughtUp: true, settled: false })
         assert.isTrue(yield* Fiber.join(applying))
         assert.deepInclude(yield* progress.status, { caughtUp: true, settled: true })
