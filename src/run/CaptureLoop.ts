@@ -19,6 +19,7 @@ import { makeRecordEncoder } from "../publish/RecordEncoder.ts"
 import * as Tails from "../publish/Tails.ts"
 import * as Topics from "../publish/Topics.ts"
 import { CaptureObserver } from "./CaptureObserver.ts"
+import * as Lease from "./Lease.ts"
 import { Outbox } from "./Outbox.ts"
 import * as SendAhead from "./SendAhead.ts"
 import * as SnapshotPublisher from "./SnapshotPublisher.ts"
@@ -73,6 +74,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     ? yield* Scope.provide(SnapshotPublisher.begin(state, source.slot, namesOf(tables)), snapshotScope)
     : undefined
   const stream = yield* ReplicationStream.open(source)
+  const lease = yield* Lease.hold(source.walSenderTimeoutSeconds * 500) // half: the server may count from some seconds earlier
   const tails = yield* Tails.read([...topics.keys()])
   yield* Identity.verifyHistory(postgres, record.epoch, tails.last)
   const sends = yield* SendAhead.make<KafkaError>()
@@ -86,12 +88,12 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     tombstones: publish.tombstones,
     truncates: publish.truncates
   })
-  const writer = yield* outbox.open({
+  const writer = Lease.guard(lease, yield* outbox.open({
     clientId: `cdc-${source.slot}`,
     batchBytes: publish.batchBytes,
     onRetry: reportRetry(observer),
     onRecovery: Effect.andThen(Effect.sync(observer.running), Effect.logInfo("publishing goes on"))
-  })
+  }))
   const work = Effect.gen(function*() {
     yield* finishSnapshot({
       state, tails, epoch: record.epoch, encoder, writer, sends, snapshot, names: namesOf(tables),
@@ -103,7 +105,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     return yield* StreamPublisher.publish({ stream, reader, encoder, tails, writer, sends, state })
   })
   observer.running()
-  return yield* Effect.raceFirst(work, sends.failure)
+  return yield* Effect.raceAllFirst([work, sends.failure, lease.lost])
 })
 
 /** A broker that stays away is logged once, and counted each time. */
