@@ -18,4 +18,4 @@ select
     select count(*) from source_row full join surrogate using (table_name, key)
     where ($1::text[] is null or table_name || ':' || key = any($1::text[])) and $2::jsonb is not null
   ) as compared,
-  (select count(*) from bit.bit_signal where signal_id not in (select id from surrogate)) as unmanaged
+  (select count(*) from bit.bit_signal m where not exists (select from surrogate where id = m.signal_id)) as unmanaged
