@@ -26,7 +26,7 @@ export const readRecord = (record: RawRecord): ReadRecord => {
     return unreadable("no-position", "the envelope has no position (source.epoch, transaction.id, transaction.total_order)")
   }
   if (!Number.isSafeInteger(envelope.source.ts_us)) return unreadable("not-an-envelope", "source.ts_us is not an instant in microseconds")
-  const common = { record, position, commitMicros: envelope.source.ts_us }
+  const common = { record, position, commitMicros: envelope.source.ts_us, xid: parseInt(envelope.transaction.id, 10) }
   if (envelope.op === "t") return { _tag: "Change", change: { ...common, kind: "truncate" } }
   const key = keyOf(record.key)
   if (key === undefined) return unreadable("no-key", "the key is not a JSON object of the key columns")
@@ -68,7 +68,7 @@ const mayHoldZero = (json: Buffer): boolean => json.includes("\\u0000")
 const holdsZero = (value: unknown): boolean => typeof value === "string" && value.includes("\0")
 
 const positionOf = ({ source, transaction }: Envelope): Position | undefined => {
-  const [, commitLsn] = /^\d+:(\d{1,20})$/.exec(transaction.id) ?? []
+  const [, commitLsn] = /^\d{1,10}:(\d{1,20})$/.exec(transaction.id) ?? []
   if (commitLsn === undefined || BigInt(commitLsn) > maxBigint) return undefined
   if (!isCount(source.epoch, maxInteger) || !isCount(transaction.total_order, Number.MAX_SAFE_INTEGER)) return undefined
   return { epoch: source.epoch, commitLsn: Lsn(BigInt(commitLsn)), order: transaction.total_order }

@@ -16,6 +16,8 @@ export type SourceChange = {
   readonly position: Position
   /** When the transaction committed, in microseconds since 1970 UTC; for latency only. */
   readonly commitMicros: number
+  /** The transaction's id (32 bits); 0: a snapshot's read. */
+  readonly xid: number
 } & (
   | {
     readonly kind: "upsert"

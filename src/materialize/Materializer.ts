@@ -16,6 +16,7 @@ import type { Work } from "./Replacements.ts"
 import { makeSourceReader } from "./SourceReader.ts"
 import { stateTables } from "./StateTables.ts"
 import { makeTargetWriter } from "./TargetWriter.ts"
+import { awaitVisible } from "./Visibility.ts"
 
 /** One fetched partition, read from where its checkpoint stood. */
 export type ClaimedBatch = PartitionBatch & { readonly fromOffset: bigint }
@@ -130,6 +131,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       const changes = batches.flatMap((batch, index) =>
         read[index]!.changes.map((change) => ({ source: options.sourceOf(batch.topic), change }))
       )
+      yield* awaitVisible(sql, [...new Set(changes.flatMap(({ change: { xid } }) => xid === 0 ? [] : [xid]))])
       const reading = readSources(changes)
       const bad = [...batches.flatMap((batch) => batch.unreadable), ...reading.bad]
       if (bad.length > 0) yield* options.setAside(bad)

@@ -34,6 +34,7 @@ describe("readRecord", () => {
         record: raw,
         position,
         commitMicros: source.ts_us,
+        xid: 741,
         key: "k",
         ...expected,
         ...(op === "d" ? {} : { row: { id: "k", n: 1 } })
@@ -43,7 +44,7 @@ describe("readRecord", () => {
 
   it("reads a truncate whatever its key, and a tombstone as nothing", () => {
     const truncate = record(envelope({ op: "t", after: null }), null)
-    expect(readRecord(truncate)).toEqual({ _tag: "Change", change: { record: truncate, position, commitMicros: source.ts_us, kind: "truncate" } })
+    expect(readRecord(truncate)).toEqual({ _tag: "Change", change: { record: truncate, position, commitMicros: source.ts_us, xid: 741, kind: "truncate" } })
     expect(readRecord(record(null))).toEqual({ _tag: "Tombstone" })
   })
 

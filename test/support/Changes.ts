@@ -23,6 +23,8 @@ export interface PartitionLog {
  */
 export class Changes {
   readonly partitions: number
+  /** The transaction that what is appended from now on came from; 0: none that anybody could be waiting for. */
+  xid = 0
   readonly #logs = new Map<string, Array<PartitionLog>>()
   #lsn = 0n
 
@@ -80,7 +82,7 @@ export class Changes {
     return this.logs(table)[partition]!
   }
 
-  #push(table: string, partition: number, key: string, make: (common: Pick<SourceChange, "record" | "position" | "commitMicros">) => SourceChange) {
+  #push(table: string, partition: number, key: string, make: (common: Pick<SourceChange, "record" | "position" | "commitMicros" | "xid">) => SourceChange) {
     const log = this.log(table, partition)
     const record: RawRecord = {
       topic: log.topic,
@@ -90,7 +92,7 @@ export class Changes {
       value: null,
       headers: []
     }
-    log.changes.push(make({ record, position: { epoch: 1, commitLsn: Lsn(++this.#lsn), order: 1 }, commitMicros: 1_700_000_000_000_000 }))
+    log.changes.push(make({ record, position: { epoch: 1, commitLsn: Lsn(++this.#lsn), order: 1 }, commitMicros: 1_700_000_000_000_000, xid: this.xid }))
   }
 }
 
