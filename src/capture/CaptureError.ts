@@ -24,6 +24,3 @@ export class CaptureError extends Schema.TaggedError<CaptureError>()("CaptureErr
     return this.reason === "gap" || this.reason === "undecodable" ? 4 : 3
   }
 }
-
-/** The remedy of every gap: a new epoch, read again from scratch. */
-export const resnapshotRemedy = "run `cdc setup --resnapshot`, which starts a new epoch and reads all tables again"

@@ -1,9 +1,10 @@
 import { Effect } from "effect"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import type { Sql } from "../connections/Postgres.ts"
-import { CaptureError, resnapshotRemedy } from "./CaptureError.ts"
+import { CaptureError } from "./CaptureError.ts"
 import * as Lsn from "../domain/Lsn.ts"
 import type { Position } from "../domain/Position.ts"
+import { startAnew } from "../domain/Remedy.ts"
 import type { CaptureRecord, CaptureState } from "./CaptureState.ts"
 import * as Publication from "./Publication.ts"
 import * as Slot from "./Slot.ts"
@@ -55,7 +56,7 @@ export const verify = Effect.fnUntraced(function*(
   const publication = yield* Publication.read(sql, names.publication)
   const found = gapOf(record, server, slot, publication, names)
   if (found !== undefined) {
-    return yield* new CaptureError({ reason: "gap", message: `${found}: changes may have been missed; ${resnapshotRemedy}.` })
+    return yield* new CaptureError({ reason: "gap", message: `${found}: changes may have been missed; ${startAnew}.` })
   }
   return { record, generatedColumns: publication!.generatedColumns }
 })
@@ -75,7 +76,7 @@ export const verifyHistory = Effect.fnUntraced(function*(
   yield* new CaptureError({
     reason: "gap",
     message: `The topics end at ${Lsn.format(last.commitLsn)} of epoch ${last.epoch}, beyond this database's WAL (${now!.lsn}, epoch ${epoch}): ` +
-      `it was restored or replaced, or another database is published under the same kafka.topicPrefix. ${resnapshotRemedy}.`
+      `it was restored or replaced, or another database is published under the same kafka.topicPrefix. ${startAnew}.`
   })
 })
 

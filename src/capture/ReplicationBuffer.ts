@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream"
 import * as Lsn from "../domain/Lsn.ts"
 import { CaptureError } from "./CaptureError.ts"
 import * as PgOutput from "./PgOutput.ts"
+import { startAnew } from "../domain/Remedy.ts"
 import type { WalMessage } from "./WalMessage.ts"
 
 /** `pg`'s connection below its client. */
@@ -17,6 +18,9 @@ type Taker = (taken: ReadonlyArray<WalMessage> | CaptureError) => void
 /** One hand-over: enough to fill a send, little enough that a transaction of any size flows through. */
 const maxTakenBytes = 1_048_576
 
+/** Of `wal_sender_timeout`s: how long a server that was asked for an answer may stay silent. A huge transaction keeps it busy for some. */
+const silentTimeouts = 3
+
 /** How far the slot's shown position may trail what is confirmed, while there is progress. */
 const statusDelayMillis = 100
 
@@ -28,6 +32,7 @@ const statusDelayMillis = 100
 export class ReplicationBuffer {
   readonly #connection: ReplicationConnection
   readonly #maxBufferedBytes: number
+  readonly #silenceMillis: number
   readonly #statusTimer: NodeJS.Timeout
   #soon: NodeJS.Timeout | undefined
   readonly #onCopyData = (message: { readonly chunk: Buffer }) => this.#receive(message.chunk)
@@ -41,6 +46,8 @@ export class ReplicationBuffer {
   #failure: CaptureError | undefined
   #started = false
 
+  /** When the server said something last, or could have; wall clock, ms. */
+  #lastHeard = 0
   #insideTransaction = false
   /** The end of the last commit received: below it something may be outstanding. */
   #lastCommitEnd: Lsn.Lsn = Lsn.zero
@@ -50,18 +57,20 @@ export class ReplicationBuffer {
 
   constructor(
     connection: ReplicationConnection,
-    options: { readonly maxBufferedBytes: number; readonly statusIntervalSeconds: number }
+    options: { readonly maxBufferedBytes: number; readonly statusIntervalSeconds: number; readonly walSenderTimeoutSeconds: number }
   ) {
     this.#connection = connection
+    this.#silenceMillis = options.walSenderTimeoutSeconds * 1000 * silentTimeouts
     this.#maxBufferedBytes = options.maxBufferedBytes
     connection.on("copyData", this.#onCopyData)
     connection.on("notice", this.#onNotice)
-    this.#statusTimer = setInterval(() => this.sendStatus(), options.statusIntervalSeconds * 1000)
+    this.#statusTimer = setInterval(() => this.#beat(), options.statusIntervalSeconds * 1000)
   }
 
   /** The server streams: status messages may go out from now on. */
   start(): void {
     this.#started = true
+    this.#lastHeard = Date.now()
   }
 
   /** Hands over at once or when something comes, once; the returned function withdraws. */
@@ -84,11 +93,20 @@ export class ReplicationBuffer {
   }
 
   /** Silent before the stream starts, when the server would take it for a command, and after it has ended. */
-  sendStatus(): void {
+  sendStatus(answer = false): void {
     clearTimeout(this.#soon)
     this.#soon = undefined
     if (!this.#started || this.#failure !== undefined) return
-    this.#connection.sendCopyFromChunk(statusMessage(this.#received, this.#confirmed))
+    this.#connection.sendCopyFromChunk(statusMessage(this.#received, this.#confirmed, answer))
+  }
+
+  /** A server that vanished without a word (a cut network) is noticed here, long before TCP gives up. It is asked for an answer each time. */
+  #beat(): void {
+    if (!this.#started || this.#paused) this.#lastHeard = Date.now()
+    const silence = Date.now() - this.#lastHeard
+    if (silence <= this.#silenceMillis) return this.sendStatus(true)
+    this.fail(new CaptureError({ reason: "interrupted", message: `Postgres has sent nothing for ${Math.round(silence / 1000)} s on the replication connection` }))
+    this.#connection.stream.destroy()
   }
 
   /** The stream is over: whoever takes is told, after what had come before. */
@@ -113,6 +131,7 @@ export class ReplicationBuffer {
   }
 
   #receive(chunk: Buffer): void {
+    this.#lastHeard = Date.now()
     try {
       if (chunk[0] === xLogData) this.#accept(PgOutput.decode(chunk.subarray(xLogDataHeaderBytes)), chunk.length)
       else if (chunk[0] === primaryKeepalive) this.#acceptKeepalive(Lsn.Lsn(chunk.readBigUInt64BE(1)), chunk[17] === 1)
@@ -165,7 +184,7 @@ export class ReplicationBuffer {
     if (!/skipped loading publication/.test(notice)) return
     this.fail(new CaptureError({
       reason: "gap",
-      message: `${notice}: the publication is gone, and what commits meanwhile is never decoded; run \`cdc setup --resnapshot\`.`
+      message: `${notice}: the publication is gone, and what commits meanwhile is never decoded; ${startAnew}.`
     }))
     this.#connection.stream.destroy()
   }
@@ -211,14 +230,14 @@ const standbyStatusUpdate = "r".charCodeAt(0)
 /** 2000-01-01 UTC, the replication protocol's epoch. */
 const postgresEpochMillis = 946_684_800_000
 
-/** Written up to `received`; flushed and applied up to `confirmed`, which is what moves the slot. */
-const statusMessage = (received: Lsn.Lsn, confirmed: Lsn.Lsn): Buffer => {
+/** Written up to `received`; flushed and applied up to `confirmed`, which is what moves the slot. `answer`: the server replies with a keepalive at once. */
+const statusMessage = (received: Lsn.Lsn, confirmed: Lsn.Lsn, answer: boolean): Buffer => {
   const message = Buffer.allocUnsafe(34)
   message[0] = standbyStatusUpdate
   message.writeBigUInt64BE(Lsn.max(received, confirmed), 1)
   message.writeBigUInt64BE(confirmed, 9)
   message.writeBigUInt64BE(confirmed, 17)
   message.writeBigInt64BE(BigInt(Date.now() - postgresEpochMillis) * 1000n, 25)
-  message[33] = 0
+  message[33] = answer ? 1 : 0
   return message
 }

@@ -4,10 +4,11 @@ import { Postgres } from "../connections/Postgres.ts"
 import { fromCause, type PostgresError } from "../connections/PostgresError.ts"
 import * as Lsn from "../domain/Lsn.ts"
 import { quoteIdentifier, quoteLiteral } from "../domain/SqlIdentifier.ts"
-import { CaptureError, resnapshotRemedy } from "./CaptureError.ts"
+import { CaptureError } from "./CaptureError.ts"
 import { ReplicationBuffer, type ReplicationConnection } from "./ReplicationBuffer.ts"
 import * as SessionSettings from "./SessionSettings.ts"
 import type { WalMessage } from "./WalMessage.ts"
+import { startAnew } from "../domain/Remedy.ts"
 
 /**
  * The slot, held and read. One reader per slot: while this is open, every other one waits.
@@ -104,7 +105,7 @@ const startStatement = (slot: string, publication: string): string =>
 
 const explainRefusal = (refused: PostgresError, { slot }: StreamOptions): CaptureError | PostgresError =>
   refused.code === "42704" || refused.code === "55000"
-    ? new CaptureError({ reason: "gap", message: `${refused.message}. Changes since its last position are lost: ${resnapshotRemedy}.` })
+    ? new CaptureError({ reason: "gap", message: `${refused.message}. Changes since its last position are lost: ${startAnew}.` })
     : refused.isRetryable
     ? interrupted(`Replication slot ${slot}: ${refused.message}`)
     : refused

@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import { createHash } from "node:crypto"
 import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
+import { startAnew } from "../domain/Remedy.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import { PipelineError } from "./PipelineError.ts"
 import { rescore } from "./Rescoring.ts"
@@ -46,7 +47,7 @@ export const register = Effect.fnUntraced(function*(
       reason: "needsReplay",
       pipeline: pipeline.name,
       message: `Pipeline ${pipeline.name}: its state was made by version ${registered!.version}, this is version ${pipeline.version}; `
-        + `mixing them would be wrong. Rebuild the state from the topics: \`cdc replay ${pipeline.name}\``
+        + `mixing them would be wrong; run that version, or ${startAnew}`
     })
   }
   const tables = stateTables(stateSchema, pipeline.name, registered!.generation)

@@ -1,3 +1,5 @@
+import { startAnew } from "../domain/Remedy.ts"
+
 /**
  * What `/status` says, and the page shows: the whole system as Postgres and Kafka have it, whichever process answers.
  * JSON as it stands; LSNs in Postgres' spelling, bytes and records as numbers (exact up to 2^53).
@@ -26,8 +28,8 @@ export const captureStates = {
   snapshotting: "reading the existing rows",
   streaming: "a process reads the slot",
   stopped: "no process reads the slot; WAL is kept until one does",
-  slotMissing: "the slot is gone: cdc setup --resnapshot",
-  slotLost: "Postgres has removed WAL that the slot needed: cdc setup --resnapshot"
+  slotMissing: `the slot is gone: ${startAnew}`,
+  slotLost: `Postgres has removed WAL that the slot needed: ${startAnew}`
 } as const
 
 export interface CaptureStatus {

@@ -4,6 +4,7 @@ import { Kafka } from "../connections/Kafka.ts"
 import { Postgres } from "../connections/Postgres.ts"
 import { ConsumeError } from "../consume/ConsumeError.ts"
 import { type Partition, readPartitions } from "../consume/TopicReader.ts"
+import { startAnew } from "../domain/Remedy.ts"
 import { isUnread, partitionId } from "../materialize/Checkpoint.ts"
 import type { Materializer } from "../materialize/Materializer.ts"
 import { stateTables } from "../materialize/StateTables.ts"
@@ -38,7 +39,7 @@ const outside = (name: string, { partition, topic }: Partition, next: bigint, lo
   new ConsumeError({
     reason: "gap",
     message: `Pipeline ${name}: its checkpoint in ${topic}/${partition} is offset ${next}, but the topic holds ${low} to ${high}: `
-      + `records were deleted, or the topic was made again. Rebuild the state from the topics: \`cdc replay ${name}\``
+      + `records were deleted, or the topic was made again. Deletes may be among them; ${startAnew}`
   })
 
 const checkAge = Effect.fnUntraced(function*(
@@ -60,7 +61,7 @@ const checkAge = Effect.fnUntraced(function*(
   return yield* new ConsumeError({
     reason: "gap",
     message: `Pipeline ${name}: its checkpoint is ${Math.floor(row.hours)} hours old; compaction may have removed deletes that it has not seen `
-      + `(limit: consume.maxCheckpointAgeHours = ${consume.maxCheckpointAgeHours}). Rebuild the state from the topics: \`cdc replay ${name}\``
+      + `(limit: consume.maxCheckpointAgeHours = ${consume.maxCheckpointAgeHours}); ${startAnew}`
   })
 })
 

@@ -1,5 +1,5 @@
 import { Effect, Redacted } from "effect"
-import { CaptureError, resnapshotRemedy } from "../capture/CaptureError.ts"
+import { CaptureError } from "../capture/CaptureError.ts"
 import * as CaptureState from "../capture/CaptureState.ts"
 import * as Catalogue from "../capture/Catalogue.ts"
 import * as Identity from "../capture/Identity.ts"
@@ -14,6 +14,7 @@ import * as TopicName from "../domain/TopicName.ts"
 import { createSharedTables } from "../materialize/Registration.ts"
 import * as Tails from "../publish/Tails.ts"
 import * as Topics from "../publish/Topics.ts"
+import { startAnew } from "../domain/Remedy.ts"
 
 /**
  * Makes what capture needs: state schema, topics, publication, slot. May be run again at any time: what is there stays, missing
@@ -84,7 +85,7 @@ const refuseForeignSlot = (slot: string) =>
   Effect.fail(new CaptureError({
     reason: "gap",
     message: `Replication slot ${slot} exists, but nothing here remembers what was published from it: if it is somebody else's, set ` +
-      `CDC_SOURCE_SLOT to another name; if it is a leftover of ours, ${resnapshotRemedy}, or drop it with pg_drop_replication_slot('${slot}').`
+      `CDC_SOURCE_SLOT to another name; if it is a leftover of ours, ${startAnew}, or drop it with pg_drop_replication_slot('${slot}').`
   }))
 
 const report = (what: string, created: ReadonlyArray<string>, there: number, detail: string): string =>
