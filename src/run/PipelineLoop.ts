@@ -29,21 +29,25 @@ export const runPipeline = Effect.fnUntraced(function*(pipeline: Pipeline) {
       keepChecked(pipeline.name)
     ])
   }))
-  return yield* running.pipe(
-    Effect.tapError((error) =>
-      Effect.suspend(() => {
-        observer.failed(pipeline.name, error.reason, error.isRetryable)
-        observer.state(pipeline.name, error.isRetryable ? "retrying" : "stopped", error.message)
-        return Effect.logWarning(error.isRetryable ? "pipeline will try again" : "pipeline stopped", error)
-      })
-    ),
-    Effect.retry({ while: (error) => error.isRetryable, schedule: backOff }),
-    Effect.annotateLogs({ pipeline: pipeline.name })
-  )
+  return yield* Effect.gen(function*() {
+    for (let failures = 0;;) {
+      const started = yield* Clock.currentTimeMillis
+      const error = yield* Effect.flip(running)
+      observer.failed(pipeline.name, error.reason, error.isRetryable)
+      observer.state(pipeline.name, error.isRetryable ? "retrying" : "stopped", error.message)
+      if (!error.isRetryable) return yield* Effect.andThen(Effect.logError("pipeline stopped"), Effect.fail(error))
+      failures = (yield* Clock.currentTimeMillis) - started > steadyMillis ? 1 : failures + 1
+      // A new broker's first answers are refusals ("coordinator is loading"): news only if they go on.
+      yield* (failures < 4 ? Effect.logInfo : Effect.logWarning)(`pipeline will try again: ${error.message}`)
+      yield* Effect.sleep(Duration.millis(Math.min(firstDelayMillis * 2 ** (failures - 1), maxDelayMillis)))
+    }
+  }).pipe(Effect.annotateLogs({ pipeline: pipeline.name }))
 })
 
-/** 100 ms, doubling to 2 s. */
-const backOff = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")])
+const firstDelayMillis = 100
+const maxDelayMillis = 2_000
+/** Who ran that long begins again with the first delay. */
+const steadyMillis = 10_000
 
 /** Registers the pipeline, finds its checkpoint, and joins its consumer group. */
 const open = Effect.fnUntraced(function*(pipeline: Pipeline) {
