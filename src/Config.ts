@@ -91,6 +91,7 @@ export const embeddedServersFile = new URL(".data/servers.json", projectRoot)
 const load = Effect.fnUntraced(function*(file: string | undefined) {
   const defaults = yield* readYaml(new URL("config/default.yaml", projectRoot))
   const chosen = file === undefined ? {} : yield* readYaml(file)
+  yield* refuseUnknown(file ?? "", chosen, defaults)
   const embedded = existsSync(embeddedServersFile) ? yield* readYaml(embeddedServersFile) : {}
   const merged = merge(merge(defaults, embedded), chosen)
   const provider = ConfigProvider.fromUnknown(wellKnownNames(process.env)).pipe(
@@ -99,6 +100,20 @@ const load = Effect.fnUntraced(function*(file: string | undefined) {
   )
   return yield* decode(provider, merged)
 })
+
+/** A mistyped option would silently stay at its default. Below `pipelines.settings` each pipeline judges for itself. */
+const refuseUnknown = (file: string, chosen: Record<string, unknown>, defaults: Record<string, unknown>) => {
+  const withoutDefaults = ["source.databaseUrl", "kafka.brokers", "kafka.saslPassword", "http.port"]
+  const unknown = Object.entries(chosen).flatMap(([section, options]) =>
+    !isObject(options) || !isObject(defaults[section])
+      ? [section]
+      : Object.keys(options).map((key) => `${section}.${key}`).filter((name) =>
+        !Object.hasOwn(defaults[section] as object, name.slice(section.length + 1)) && !withoutDefaults.includes(name))
+  )
+  return unknown.length === 0 ? Effect.void : new ConfigurationError({
+    message: `${file}: ${unknown.join(", ")} ${unknown.length === 1 ? "is not a section or option" : "are no sections or options"}; config/default.yaml has them all.`
+  })
+}
 
 const loadOf = Effect.fnUntraced(function*(values: Readonly<Record<string, unknown>>) {
   const merged = merge(yield* readYaml(new URL("config/default.yaml", projectRoot)), values)
@@ -110,6 +125,9 @@ const decode = Effect.fnUntraced(function*(provider: ConfigProvider.ConfigProvid
     Effect.provideService(ConfigProvider.ConfigProvider, provider),
     Effect.mapError((error) => new ConfigurationError({ message: explain(String(error)) }))
   )
+  if (!isPostgresUrl(Redacted.value(settings.source.databaseUrl))) {
+    return yield* new ConfigurationError({ message: "DATABASE_URL must be of the form postgres://role:password@host:port/database." })
+  }
   const pipelineSettings = (merged as { pipelines: { settings: Record<string, unknown> } }).pipelines.settings
   return AppConfig.of({ ...settings, pipelineSettings })
 })
@@ -124,9 +142,16 @@ const wellKnownNames = (env: NodeJS.ProcessEnv) => ({
 const present = (values: Record<string, string | undefined>) =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== ""))
 
+/** Never quoted in a message: it has the password. */
+const isPostgresUrl = (text: string): boolean => URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol)
+
 const readYaml = (file: string | URL) =>
   Effect.try({
-    try: () => (parseYaml(readFileSync(file, "utf8")) ?? {}) as Record<string, unknown>,
+    try: () => {
+      const values: unknown = parseYaml(readFileSync(file, "utf8")) ?? {}
+      if (!isObject(values)) throw new SyntaxError("it must have sections, as config/default.yaml has")
+      return values
+    },
     catch: (cause) => new ConfigurationError({ message: `Cannot read the configuration file ${file}: ${(cause as Error).message}` })
   })
 
@@ -149,7 +174,7 @@ const explain = (error: string): string => {
   if (error.includes("brokers")) {
     return "No Kafka: set KAFKA_BROKERS=host:port[,host:port], or run `npm start`, which brings an embedded one."
   }
-  return `Wrong configuration: ${error.replace(/^ConfigError\(|^SchemaError\(|\)+$/g, "")}. config/default.yaml says what each option means.`
+  return `Wrong configuration: ${error.replace(/(Config|Schema)Error\(|SourceError: |\)+$/g, "").replace(/\s*\n\s*/g, " ")}. config/default.yaml says what each option means.`
 }
 
 function list(name: string) {
