@@ -37,13 +37,16 @@ export const runPipeline = Effect.fnUntraced(function*(pipeline: Pipeline) {
       observer.state(pipeline.name, error.isRetryable ? "retrying" : "stopped", error.message)
       if (!error.isRetryable) return yield* Effect.andThen(Effect.logError("pipeline stopped"), Effect.fail(error))
       failures = (yield* Clock.currentTimeMillis) - started > steadyMillis ? 1 : failures + 1
-      // A new broker's first answers are refusals ("coordinator is loading"): news only if they go on.
-      yield* (failures < 4 ? Effect.logInfo : Effect.logWarning)(`pipeline will try again: ${error.message}`)
+      // A new broker's first answers are refusals ("coordinator is loading"): news only if they go on, and then once; /readyz has the last.
+      const tell = failures < newsworthy ? Effect.logInfo : failures === newsworthy ? Effect.logWarning : Effect.logDebug
+      yield* tell(`pipeline will try again: ${error.message}`)
       yield* Effect.sleep(Duration.millis(Math.min(firstDelayMillis * 2 ** (failures - 1), maxDelayMillis)))
     }
   }).pipe(Effect.annotateLogs({ pipeline: pipeline.name }))
 })
 
+/** The failure in a row that is logged as a warning. */
+const newsworthy = 4
 const firstDelayMillis = 100
 const maxDelayMillis = 2_000
 /** Who ran that long begins again with the first delay. */
