@@ -25,7 +25,7 @@ const remedy = {
 } as const
 
 const reasonOf = (text: string): KafkaError["reason"] => {
-  if (/authoriz|authentic|SASL|ACL/i.test(text)) return "forbidden"
+  if (/authoriz|authentic|\bSASL|\bACLs?\b/i.test(text)) return "forbidden"
   if (/MESSAGE_TOO_LARGE|RECORD_LIST_TOO_LARGE|larger than the max/i.test(text)) return "tooLarge"
   if (/UNSUPPORTED|INVALID_|UNKNOWN_TOPIC_ID|INCONSISTENT/.test(text)) return "refused"
   return "unreachable"

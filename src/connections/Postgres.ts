@@ -38,7 +38,7 @@ export class Postgres extends Context.Service<Postgres, Sql & {
       const connectionString = Redacted.value(source.databaseUrl)
       const pool = yield* Effect.acquireRelease(
         Effect.sync(() => {
-          const pool = new pg.Pool({ connectionString, max: source.poolSize, types, application_name: "cdc", connectionTimeoutMillis: 10_000 })
+          const pool = new pg.Pool({ connectionString, max: source.poolSize, types, application_name: "cdc", connectionTimeoutMillis: 10_000, ...keptAlive })
           pool.on("error", () => {}) // an idle connection that breaks is replaced at its next use
           // One in use may break between two statements, when nothing else listens: its next statement fails.
           pool.on("connect", (client) => void client.on("error", () => {}))
@@ -66,7 +66,7 @@ export class Postgres extends Context.Service<Postgres, Sql & {
               types,
               application_name: "cdc",
               connectionTimeoutMillis: 10_000,
-              keepAlive: true,
+              ...keptAlive,
               ...(options.replication === true ? { replication: "database" } : {}),
               ...(options.settings === undefined
                 ? {}
@@ -83,6 +83,9 @@ export class Postgres extends Context.Service<Postgres, Sql & {
     })
   )
 }
+
+/** A peer that vanished without a word shows within a minute or two, not after the two hours of most systems. */
+const keptAlive = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 }
 
 /** The same statements on a connection that somebody else keeps. */
 export const sqlOn = (client: pg.Pool | pg.ClientBase): Sql => ({

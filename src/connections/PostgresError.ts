@@ -35,12 +35,13 @@ const contended = new Set(["40001", "40P01", "55P03", "23503"])
 const reasonOf = (code: string, message: string): PostgresError["reason"] => {
   if (contended.has(code)) return "contended"
   if (code === "42501" || code.startsWith("28")) return "forbidden"
-  if (/^(08|57P|53300|E[A-Z]+$)/.test(code) || /terminated|timeout expired|Connection ended|not queryable|closed/i.test(message)) {
+  if (/^(08|53|58|57P|57014|25P03|E[A-Z]+$)/.test(code) || /terminated|timeout expired|Connection ended|not queryable|closed/i.test(message)) {
     return "unreachable"
   }
   return "refused"
 }
 
-/** Class 22 (data exceptions) quotes the offending value in its message; keep what comes before it. */
+/** Class 22 (data exceptions) quotes the offending value in its message: keep what comes before it. Who raises P0 or 44 in a function may quote any. */
 const withoutValues = (code: string, message: string): string =>
-  code.startsWith("22") ? message.replace(/: ".*$/s, "").replace(/".*"/s, "(value withheld)") : message
+  /^(P0|44)/.test(code) ? "a function or check of the database refused it (its message is withheld, for it may hold a row's values)"
+    : code.startsWith("22") ? message.replace(/: ".*$/s, "").replace(/".*"/s, "(value withheld)") : message

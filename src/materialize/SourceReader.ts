@@ -59,7 +59,9 @@ export const makeSourceReader = (pipeline: Pipeline) => {
       }
       const row = decoded.success
       if (source.kind === "links") {
-        links.set(key, { key, value: row === null ? null : source.link(row as never), partition, position })
+        const value = row === null ? null : source.link(row as never)
+        if (isTooLong(value)) bad.push({ record: change.record, why: tooLong })
+        else links.set(key, { key, value, partition, position })
         continue
       }
       const entry = row === null ? null : withinKeys(source, source.entry(row as never))
@@ -84,11 +86,11 @@ const maxKeyCharacters = 600
 const withinKeys = (source: EntrySource, entry: Entry<unknown> | BadInput | null): Entry<unknown> | BadInput | null => {
   if (entry === null || isBadInput(entry)) return entry
   const keys = source.contribute(entry.value as never, null, 0).flatMap(({ bags, key }) => [key, ...Object.values(bags ?? {})])
-  const isTooLong = (key: string | undefined) => key !== undefined && key.length > maxKeyCharacters
-  return [entry.link, ...keys].some(isTooLong)
-    ? badInput("key-too-long", `a value that rows are grouped by has more than ${maxKeyCharacters} characters`)
-    : entry
+  return [entry.link, ...keys].some(isTooLong) ? tooLong : entry
 }
+
+const isTooLong = (key: string | null | undefined): boolean => key !== null && key !== undefined && key.length > maxKeyCharacters
+const tooLong = badInput("key-too-long", `a value that rows are grouped by has more than ${maxKeyCharacters} characters`)
 
 /** The type that Postgres compares a source's keys as, where it does. */
 const keyTypeOf = (pipeline: Pipeline, source: Source): SqlType | undefined => {

@@ -1,6 +1,6 @@
-import { Effect } from "effect"
+import { Duration, Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
-import type { PostgresError } from "../connections/PostgresError.ts"
+import { PostgresError } from "../connections/PostgresError.ts"
 
 /**
  * Waits until the transactions that a batch came from are visible to the caller's next statements. The WAL has a commit, and a
@@ -13,12 +13,23 @@ import type { PostgresError } from "../connections/PostgresError.ts"
  */
 export const awaitVisible = Effect.fnUntraced(function*(sql: Sql, xids: ReadonlyArray<number>): Effect.fn.Return<void, PostgresError> {
   if (xids.length === 0) return
-  while (true) {
+  for (let delay = firstDelayMillis, waited = 0; waited < patienceMillis; waited += delay, delay = Math.min(delay * 2, maxDelayMillis)) {
     const [row] = yield* sql.query<{ hidden: boolean }>("Looking for running transactions", anyHidden, [xids])
     if (!row!.hidden) return
-    yield* Effect.sleep("2 millis") // a commit's way to the standby and back
+    yield* Effect.sleep(Duration.millis(delay))
   }
+  return yield* new PostgresError({
+    reason: "contended",
+    code: "55000",
+    message: "Waiting for the transactions of a batch to become visible: they still run; is a synchronous standby away?"
+  })
 })
+
+/** A commit's way to the standby and back. */
+const firstDelayMillis = 2
+const maxDelayMillis = 100
+/** Then the caller's transaction is given up, with the offsets that it holds, and the batch tried again. */
+const patienceMillis = 5_000
 
 const anyHidden = `
   with own as (select pg_current_xact_id()::text::bigint as id, pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin),

@@ -62,6 +62,7 @@ const routes = (hub: HubControl | undefined) =>
     ))
 
     yield* router.add("GET", "/metrics", progress.recordMetrics.pipe(
+      Effect.timeout("3 seconds"), // a scrape has ten
       // The counters of this process are worth having also while Postgres or Kafka is away.
       Effect.catch((error) => Effect.logDebug("metrics without lag", { reason: error.message })),
       Effect.andThen(Metrics.text),

@@ -84,29 +84,45 @@ const applyAll = Effect.fnUntraced(function*(
   const { consume } = yield* AppConfig
   return yield* Effect.forever(Effect.gen(function*() {
     const fetched = yield* Queue.takeAll(queue)
-    for (const step of plan(fetched, consume.maxBatchChanges)) yield* carryOut(name, materializer, step, fetched)
+    for (const step of plan(fetched, consume.maxBatchChanges)) {
+      const isApplied = yield* carryOut(name, materializer, step, fetched)
+      if (!isApplied) break
+    }
   }))
 })
 
-/** Applies a step; if another instance was faster, everything fetched is read again from where the checkpoint stands. */
+/** Applies a step; false: another instance was faster, and everything fetched is read again from where the checkpoint stands. */
 const carryOut = Effect.fnUntraced(function*(name: string, materializer: Materializer, step: Step, fetched: ReadonlyArray<Fetched>) {
   const applied = step._tag === "Apply"
     ? apply(name, materializer, step)
     : materializer.applyTruncate(step.batch, step.truncate)
-  yield* applied.pipe(
-    Effect.retry({ while: (error) => error._tag === "PostgresError" && error.reason === "contended", schedule: contention }),
+  return yield* applied.pipe(
+    whileContended,
     Effect.matchEffect({
-      onSuccess: () => Effect.sync(() => step.ends.forEach((batch) => batch.applied())),
-      onFailure: (error) =>
-        error._tag === "PipelineError" && error.reason === "superseded"
-          ? Effect.andThen(Effect.logInfo(error.message), Effect.sync(() => fetched.forEach((batch) => batch.reread())))
-          : Effect.fail(error)
+      onSuccess: () =>
+        Effect.sync(() => {
+          for (const batch of step.ends) batch.applied()
+          return true
+        }),
+      onFailure: (error) => {
+        if (error._tag !== "PipelineError" || error.reason !== "superseded") return Effect.fail(error)
+        for (const batch of fetched) batch.reread()
+        return Effect.as(Effect.logInfo(error.message), false)
+      }
     })
   )
 })
 
-/** A transaction of the hub is in the way: it will be gone soon. 10 ms, doubling to 500 ms. */
-const contention = Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("500 millis")])
+/**
+ * A transaction of the hub is in the way: it will be gone soon. Tried again after 10 ms, doubling to 500 ms; after some ten seconds
+ * the failure is the pipeline's, which says so and begins anew.
+ */
+const whileContended = <A, E extends { readonly reason: string }, R>(work: Effect.Effect<A, E, R>) =>
+  Effect.retry(work, {
+    while: (error) => error.reason === "contended",
+    schedule: Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("500 millis")]),
+    times: 25
+  })
 
 const apply = Effect.fnUntraced(function*(name: string, materializer: Materializer, step: Extract<Step, { _tag: "Apply" }>) {
   const observer = yield* PipelineObserver
@@ -121,16 +137,13 @@ const apply = Effect.fnUntraced(function*(name: string, materializer: Materializ
 const retryPendingAll = Effect.fnUntraced(function*(materializer: Materializer) {
   const { pipelines } = yield* AppConfig
   const pause = Effect.sleep(`${pipelines.pendingRetrySeconds} seconds`)
-  const retry = materializer.retryPending.pipe(
-    Effect.retry({ while: (error) => error.reason === "contended", schedule: contention })
-  )
+  const retry = whileContended(materializer.retryPending)
   return yield* Effect.forever(Effect.flatMap(retry, ({ settled }) => settled > 0 ? Effect.void : pause))
 })
 
 /** Writes what time alone changes, as it falls due; looks at least every second, since a batch may have made something due sooner. */
 const wakeAll = (materializer: Materializer) =>
-  materializer.wake.pipe(
-    Effect.retry({ while: (error) => error.reason === "contended", schedule: contention }),
+  whileContended(materializer.wake).pipe(
     Effect.flatMap(({ nextIn, woken }) =>
       woken > 0 && nextIn !== null && nextIn <= 0n ? Effect.void : Effect.sleep(Duration.millis(pauseMillis(nextIn)))),
     Effect.forever
