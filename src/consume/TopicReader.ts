@@ -1,7 +1,8 @@
 import { Cause, Effect, Queue, type Scope } from "effect"
-import type { EachBatchPayload, KafkaMessage } from "kafkajs"
+import type { Batch, EachBatchPayload, KafkaMessage } from "kafkajs"
 import { Kafka } from "../connections/Kafka.ts"
 import type { KafkaError } from "../connections/KafkaError.ts"
+import { startAnew } from "../domain/Remedy.ts"
 import type { PartitionBatch, RawRecord, SourceChange } from "../domain/SourceChange.ts"
 import { ConsumeError } from "./ConsumeError.ts"
 import { readRecord } from "./EnvelopeReader.ts"
@@ -71,6 +72,22 @@ export const openReader = Effect.fnUntraced(function*(
     })
   }
 
+  /**
+   * Whether a fetch went on from where the last one ended. kafkajs answers OFFSET_OUT_OF_RANGE by starting over at the earliest
+   * record, and tells nobody; but it also skips what holds only control records. The checkpoint's bounds tell which it was.
+   */
+  const continues = async ({ fetchedOffset, partition, topic }: FetchedBatch, fromOffset: bigint): Promise<boolean> => {
+    if (BigInt(fetchedOffset) === fromOffset) return true
+    try {
+      if (BigInt(fetchedOffset) < fromOffset) throw startedOver(topic, partition, fromOffset)
+      await options.nextOffsets([{ topic, partition }])
+      return true
+    } catch (cause) {
+      fail(cause)
+      return false
+    }
+  }
+
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
     next.clear()
     const assigned = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
@@ -86,6 +103,7 @@ export const openReader = Effect.fnUntraced(function*(
     const { partition, topic } = batch
     const fromOffset = next.get(`${topic}/${partition}`)
     if (isClosing || !isRunning() || isStale() || fromOffset === undefined) return
+    if (!(await continues(batch as FetchedBatch, fromOffset))) return
     const nextOffset = BigInt(batch.lastOffset()) + 1n
     const verdict = await keepAlive<Verdict>(heartbeat, (settle) => {
       inHand.add(settle)
@@ -127,6 +145,15 @@ export const openReader = Effect.fnUntraced(function*(
 })
 
 type Verdict = "applied" | "reread" | "abandoned"
+
+/** What kafkajs' types leave out: the offset that was asked for. */
+type FetchedBatch = Batch & { readonly fetchedOffset: string }
+
+const startedOver = (topic: string, partition: number, fromOffset: bigint): ConsumeError =>
+  new ConsumeError({
+    reason: "gap",
+    message: `${topic}/${partition} was to be read on from offset ${fromOffset}, but starts over: it was made again; ${startAnew}`
+  })
 
 /** Every partition of the topics with its first and end offsets; a topic that is not there is named. */
 export const readPartitions = Effect.fnUntraced(function*(

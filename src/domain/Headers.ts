@@ -14,5 +14,7 @@ export const deadLetter = {
   connectorName: "__connect.errors.connector.name",
   stage: "__connect.errors.stage",
   exceptionClass: "__connect.errors.exception.class.name",
-  exceptionMessage: "__connect.errors.exception.message"
+  exceptionMessage: "__connect.errors.exception.message",
+  /** Ours: the length of a value that was too large to be repeated. */
+  droppedValueBytes: "__cdc.errors.dropped.value.bytes"
 } as const

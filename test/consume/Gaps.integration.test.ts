@@ -1,0 +1,77 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect, Layer, Queue } from "effect"
+import { Kafka } from "../../src/connections/Kafka.ts"
+import { openDeadLetters } from "../../src/consume/DeadLetters.ts"
+import { openReader } from "../../src/consume/TopicReader.ts"
+import type { RawRecord } from "../../src/domain/SourceChange.ts"
+import * as TestConfig from "../support/TestConfig.ts"
+import { TestDatabase } from "../support/TestDatabase.ts"
+import { TestTopics } from "../support/TestTopics.ts"
+
+const services = Kafka.layer.pipe(
+  Layer.provideMerge(TestConfig.layer()),
+  Layer.provideMerge(Layer.mergeAll(TestDatabase.layer, TestTopics.layer))
+)
+
+/** A topic of one partition with `count` records that nobody can read as changes. */
+const topicWith = Effect.fnUntraced(function*(name: string, count: number) {
+  const { admin, client, prefix } = yield* TestTopics
+  const topic = `${prefix}.${name}`
+  const append = async (values: number) => {
+    const producer = client.producer()
+    await producer.connect()
+    await producer.send({ topic, messages: Array.from({ length: values }, (_, n) => ({ key: String(n), value: "no change" })) })
+    await producer.disconnect()
+  }
+  yield* Effect.promise(async () => {
+    await admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true })
+    await append(count)
+  })
+  return { topic, admin, append }
+})
+
+layer(services, { excludeTestServices: true })("a reader", (it) => {
+  it.effect("stops at records that were deleted while it ran, rather than jumping over them", () =>
+    Effect.gen(function*() {
+      const { admin, append, topic } = yield* topicWith("cut", 2)
+      let bounds = 0
+      const queue = yield* openReader({
+        groupId: `${topic}.reader`,
+        topics: [topic],
+        maxBytesPerPartition: 1_048_576,
+        nextOffsets: async () => {
+          if (bounds++ > 0) throw new Error("below the beginning") // what openCheckpoint finds when it asks again
+          return [0n]
+        }
+      })
+      const first = yield* Queue.take(queue)
+      assert.strictEqual(first.nextOffset, 2n)
+      // Eight more, of which the first five are deleted before the batch in hand lets the reader go on.
+      yield* Effect.promise(async () => {
+        await append(8)
+        await admin.fetchTopicOffsets(topic) // or kafkajs does not know whom to ask
+        await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: "7" }] })
+      })
+      first.applied()
+      const error = yield* Effect.flip(Queue.take(queue))
+      assert.match(error.message, /below the beginning/)
+    }))
+})
+
+layer(services, { excludeTestServices: true })("dead letters", (it) => {
+  it.effect("take a whole fetch of bad records, and one too large without its value", () =>
+    Effect.gen(function*() {
+      const { prefix, readTopic } = yield* TestTopics
+      const { setAside } = yield* openDeadLetters("p")
+      const record = (n: number, bytes: number): RawRecord => ({
+        topic: `${prefix}.bad`, partition: 0, offset: BigInt(n), key: Buffer.from(String(n)), value: Buffer.alloc(bytes, "x"), headers: []
+      })
+      const why = { reason: "made", message: "made up" }
+      yield* setAside([...Array.from({ length: 2_000 }, (_, n) => record(n, 900)), record(2_000, 3_000_000)].map((record) => ({ record, why })))
+      const letters = yield* Effect.promise(() => readTopic(`${prefix}.bad.p.dlq`))
+      assert.deepStrictEqual(letters.map(({ key }) => String(key)), Array.from({ length: 2_001 }, (_, n) => String(n)))
+      assert.strictEqual(letters.at(-1)!.value, null)
+      assert.strictEqual(letters.at(-1)!.headers["__cdc.errors.dropped.value.bytes"], "3000000")
+      assert.strictEqual(letters[0]!.headers["__connect.errors.exception.class.name"], "made")
+    }))
+})
