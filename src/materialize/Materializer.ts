@@ -111,7 +111,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
     const recorded = yield* sql.query(
       "Recording progress",
       `update ${tables.pipelines} set writes = writes + $2, applied = applied + $3, dead_letters = dead_letters + $4, last_applied_at = clock_timestamp(),
-         checked_at = clock_timestamp(), last_commit_at = greatest(last_commit_at, timestamptz 'epoch' + $5::bigint * interval '1 microsecond')
+         last_commit_at = greatest(last_commit_at, timestamptz 'epoch' + $5::bigint * interval '1 microsecond')
        where name = $1 and generation = $6 and settings_hash = $7 returning 1`,
       [pipeline.name, applied.written, applied.changes, applied.bad, applied.commitMicros, options.generation, hash]
     )

@@ -44,7 +44,7 @@ export const sharedDdl = (schema: string): ReadonlyArray<string> => {
       dead_letters bigint not null default 0,
       last_applied_at timestamptz,
       last_commit_at timestamptz,             -- when the last applied change committed at its source
-      checked_at timestamptz not null default now()) -- when the pipeline was last known to stand at its checkpoint and look ahead
+      checked_at timestamptz not null default now()) -- when the pipeline last stood at the ends of all its topics
       with (fillfactor = 50)`,
     `create table if not exists ${inSchema("offsets")} (
       pipeline text, topic text, partition int,

@@ -5,7 +5,7 @@ import { Postgres } from "../connections/Postgres.ts"
 import { ConsumeError } from "../consume/ConsumeError.ts"
 import { type Partition, readPartitions } from "../consume/TopicReader.ts"
 import { startAnew } from "../domain/Remedy.ts"
-import { isUnread, partitionId } from "../materialize/Checkpoint.ts"
+import { isUnread, type PartitionCheckpoint, partitionId } from "../materialize/Checkpoint.ts"
 import type { Materializer } from "../materialize/Materializer.ts"
 import { stateTables } from "../materialize/StateTables.ts"
 
@@ -14,7 +14,7 @@ import { stateTables } from "../materialize/StateTables.ts"
  * included (hard part 15). Offset holes are normal on a compacted topic and say nothing; an age beyond the time for which
  * tombstones are kept, or a checkpoint outside of the log, is a gap: it stops rather than jumping over it.
  */
-export const openCheckpoint = Effect.fnUntraced(function*(name: string, topics: ReadonlyArray<string>, { checkpoint }: Materializer) {
+export const openCheckpoint = Effect.fnUntraced(function*(name: string, topics: ReadonlyArray<string>, { checkpoint }: Pick<Materializer, "checkpoint">) {
   const postgres = yield* Postgres
   const partitions = yield* readPartitions(topics)
   yield* checkpoint.register(postgres, partitions)
@@ -42,41 +42,53 @@ const outside = (name: string, { partition, topic }: Partition, next: bigint, lo
       + `records were deleted, or the topic was made again. Deletes may be among them; ${startAnew}`
   })
 
+/** Fails if a partition that has records to read was last at its end, or moved on, too long ago. */
 const checkAge = Effect.fnUntraced(function*(
   name: string,
   partitions: Effect.Success<ReturnType<typeof readPartitions>>,
-  checkpoints: ReadonlyArray<Parameters<typeof isUnread>[0]>
+  checkpoints: ReadonlyArray<PartitionCheckpoint>
 ) {
   const { consume, source } = yield* AppConfig
   const postgres = yield* Postgres
-  const next = new Map(checkpoints.map((checkpoint) => [partitionId(checkpoint), checkpoint.nextOffset]))
-  const isBehind = partitions.some((partition) => partition.high > (next.get(partitionId(partition)) ?? 0n))
-  if (!isBehind || checkpoints.every(isUnread)) return
-  const [row] = yield* postgres.query<{ hours: number }>(
+  const behind = behindOf(partitions, checkpoints)
+  if (behind.length === 0 || checkpoints.every(isUnread)) return
+  const tables = stateTables(source.stateSchema, "", 1)
+  const [row] = yield* postgres.query<{ hours: number | null }>(
     "Reading the age of the checkpoint",
-    `select (extract(epoch from clock_timestamp() - checked_at) / 3600)::float8 as hours from ${pipelinesTable(source.stateSchema)} where name = $1`,
-    [name]
+    `select max(extract(epoch from clock_timestamp() - greatest(o.updated_at, p.checked_at)) / 3600)::float8 as hours
+     from ${tables.offsets} o join ${tables.pipelines} p on p.name = o.pipeline
+     join unnest($2::text[], $3::int[]) as behind(topic, partition) using (topic, partition) where o.pipeline = $1`,
+    [name, behind.map(({ topic }) => topic), behind.map(({ partition }) => partition)]
   )
-  if (row === undefined || row.hours <= consume.maxCheckpointAgeHours) return
+  const hours = row?.hours ?? 0
+  if (hours <= consume.maxCheckpointAgeHours) return
   return yield* new ConsumeError({
     reason: "gap",
-    message: `Pipeline ${name}: its checkpoint is ${Math.floor(row.hours)} hours old; compaction may have removed deletes that it has not seen `
+    message: `Pipeline ${name}: its checkpoint is ${Math.floor(hours)} hours old; compaction may have removed deletes that it has not seen `
       + `(limit: consume.maxCheckpointAgeHours = ${consume.maxCheckpointAgeHours}); ${startAnew}`
   })
 })
 
-/** Notes once a minute that the pipeline is reading, so that a quiet week is not taken for an absent one. */
-export const keepChecked = Effect.fnUntraced(function*(name: string) {
+const behindOf = (
+  partitions: Effect.Success<ReturnType<typeof readPartitions>>,
+  checkpoints: ReadonlyArray<PartitionCheckpoint>
+): ReadonlyArray<Partition> => {
+  const next = new Map(checkpoints.map((checkpoint) => [partitionId(checkpoint), checkpoint.nextOffset]))
+  return partitions.filter((partition) => partition.high > (next.get(partitionId(partition)) ?? 0n))
+}
+
+/** Notes once a minute that the pipeline stands at the ends of all its topics, so that a quiet week is not taken for an absent one. */
+export const keepChecked = Effect.fnUntraced(function*(name: string, topics: ReadonlyArray<string>, { checkpoint }: Pick<Materializer, "checkpoint">) {
   const { source } = yield* AppConfig
   const postgres = yield* Postgres
-  return yield* Effect.forever(Effect.andThen(
-    Effect.sleep("1 minute"),
-    postgres.query(
-      "Noting that the pipeline is reading",
-      `update ${pipelinesTable(source.stateSchema)} set checked_at = clock_timestamp() where name = $1`,
+  return yield* Effect.forever(Effect.gen(function*() {
+    yield* Effect.sleep("1 minute")
+    const partitions = yield* readPartitions(topics)
+    if (behindOf(partitions, yield* checkpoint.all(postgres)).length > 0) return
+    yield* postgres.query(
+      "Noting that the pipeline is at the topics' ends",
+      `update ${stateTables(source.stateSchema, "", 1).pipelines} set checked_at = clock_timestamp() where name = $1`,
       [name]
     )
-  ))
+  }))
 })
-
-const pipelinesTable = (schema: string): string => stateTables(schema, "", 1).pipelines

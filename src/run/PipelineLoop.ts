@@ -19,14 +19,14 @@ export const runPipeline = Effect.fnUntraced(function*(pipeline: Pipeline) {
   const observer = yield* PipelineObserver
   const running = Effect.scoped(Effect.gen(function*() {
     observer.state(pipeline.name, "starting")
-    const { materializer, queue } = yield* open(pipeline)
+    const { materializer, queue, topics } = yield* open(pipeline)
     observer.state(pipeline.name, "running")
     yield* Effect.logInfo("pipeline reads its topics")
     return yield* Effect.raceAllFirst([
       applyAll(pipeline.name, queue, materializer),
       retryPendingAll(materializer),
       wakeAll(materializer),
-      keepChecked(pipeline.name)
+      keepChecked(pipeline.name, topics, materializer)
     ])
   }))
   return yield* Effect.gen(function*() {
@@ -73,7 +73,7 @@ const open = Effect.fnUntraced(function*(pipeline: Pipeline) {
     maxBytesPerPartition: consume.maxBytesPerPartition,
     nextOffsets
   })
-  return { materializer, queue }
+  return { materializer, queue, topics }
 })
 
 const applyAll = Effect.fnUntraced(function*(
