@@ -38,7 +38,7 @@ export const start = async (companies: number): Promise<System> => {
     CDC_SOURCE_PUBLICATION: name,
     LOG_LEVEL: "warn"
   }
-  const cdc = spawn(process.execPath, [fileURLToPath(new URL("../src/main.ts", import.meta.url)), "start", "--no-activity", "--companies", String(companies)], {
+  const cdc = spawn(process.execPath, [...process.execArgv, fileURLToPath(new URL("../src/main.ts", import.meta.url)), "start", "--no-activity", "--companies", String(companies)], {
     env: environment,
     stdio: ["ignore", "ignore", "inherit"]
   })

@@ -1,7 +1,7 @@
 /**
  * How fast a backlog drains: prepared inserts in the WAL → decoded → envelopes → acknowledged by Kafka, per compression.
  *
- *   DATABASE_URL=postgres://… KAFKA_BROKERS=host:port node bench/drain.ts [rows] [compression,…]
+ *   DATABASE_URL=postgres://… KAFKA_BROKERS=host:port npm run bench -- bench/drain.ts [rows] [compression,…]
  *
  * Each compression has a process of its own, with this one's options for V8, and a database and a topic prefix of its own,
  * removed at the end. CPU is the process's, of all its threads; RSS its highest.

@@ -1,7 +1,7 @@
 /**
  * What `cdc` costs with nothing to do for a minute: capture, three pipelines and HTTP in one process.
  *
- *   DATABASE_URL=postgres://… KAFKA_BROKERS=host:port node bench/idle.ts [seconds]
+ *   DATABASE_URL=postgres://… KAFKA_BROKERS=host:port npm run bench -- bench/idle.ts [seconds]
  */
 import { start } from "./System.ts"
 

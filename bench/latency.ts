@@ -1,7 +1,7 @@
 /**
  * How long a change takes: commit → topic and commit → aggregate, while signals come at a steady rate, one per transaction.
  *
- *   DATABASE_URL=postgres://… KAFKA_BROKERS=host:port node bench/latency.ts [signals per second] [seconds]
+ *   DATABASE_URL=postgres://… KAFKA_BROKERS=host:port npm run bench -- bench/latency.ts [signals per second] [seconds]
  *
  * Commit times are Postgres' own (`source.ts_us`); a record's arrival is this process' clock, of the same machine. The nth signal
  * of an outreach has become its score with the first score that counts n signals.

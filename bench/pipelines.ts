@@ -12,10 +12,10 @@ import { batchOf, Changes } from "../test/support/Changes.ts"
 /**
  * How many signals a second one instance of bit-scores applies, Kafka left out: in batches of 5,000, each signal for an outreach
  * of its own (distinct) and for one of 1,000 (hot), and which statements the time goes to.
- * `CDC_BENCH_DATABASE_URL=postgres://… node bench/pipelines.ts [batches]`; makes and drops a database of its own.
+ * `DATABASE_URL=postgres://… npm run bench -- bench/pipelines.ts [batches]`; makes and drops a database of its own.
  */
-const server = process.env.CDC_BENCH_DATABASE_URL
-if (server === undefined) throw new Error("Set CDC_BENCH_DATABASE_URL to a Postgres in which a database may be created.")
+const server = process.env.DATABASE_URL
+if (server === undefined) throw new Error("Set DATABASE_URL to a Postgres in which a database may be created.")
 const batches = Number(process.argv[2] ?? 6)
 const batchSize = 5_000
 const name = `bench_pipelines_${process.pid}`
