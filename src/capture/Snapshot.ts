@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto"
 import type pg from "pg"
 import { to as copyTo } from "pg-copy-streams"
 import { Postgres, type Sql, sqlOn } from "../connections/Postgres.ts"
-import { fromCause, type PostgresError } from "../connections/PostgresError.ts"
+import { fromCause, PostgresError } from "../connections/PostgresError.ts"
 import * as Lsn from "../domain/Lsn.ts"
 import type { Relation, Tuple } from "../domain/RowChange.ts"
 import { quoteIdentifier, quoteLiteral } from "../domain/SqlIdentifier.ts"
@@ -48,8 +48,9 @@ export const open = Effect.fnUntraced(function*(
   }
   const consistentPoint = yield* Effect.scoped(Effect.gen(function*() {
     const exporter = yield* postgres.connect({ replication: true })
+    yield* command(exporter, "Preparing the snapshot", SessionSettings.statement({ lock_timeout: `${exportWaitMillis}` }))
     const [exported] = yield* command<{ consistent_point: string; snapshot_name: string }>(exporter, "Exporting a snapshot",
-      `CREATE_REPLICATION_SLOT ${quoteIdentifier(temporarySlotName())} TEMPORARY LOGICAL pgoutput (SNAPSHOT 'export')`)
+      `CREATE_REPLICATION_SLOT ${quoteIdentifier(temporarySlotName())} TEMPORARY LOGICAL pgoutput (SNAPSHOT 'export')`).pipe(Effect.mapError(explainWait))
     yield* sql.query("Opening the snapshot", `set transaction snapshot ${quoteLiteral(exported!.snapshot_name)}`)
     return Lsn.parse(exported!.consistent_point)
   }))
@@ -62,6 +63,21 @@ export const open = Effect.fnUntraced(function*(
     read: (table) => Effect.sync(() => readRows(reader, table))
   }
 })
+
+/**
+ * How long the export waits for a transaction that was writing before it. A writer that wants to ALTER one of our locked tables
+ * waits for us while the export waits for it; Postgres sees no cycle, because our reader is idle. So we give way, and come again:
+ * shorter than capture's steady run, so that its back-off grows.
+ */
+const exportWaitMillis = 3_000
+
+/** Lock not available: contended, and so retried. */
+const explainWait = (error: PostgresError): PostgresError =>
+  error.code !== "55P03" ? error : new PostgresError({
+    reason: error.reason,
+    code: error.code,
+    message: `${error.message}: a transaction has been writing for more than ${exportWaitMillis / 1_000} s; the first snapshot starts between such`
+  })
 
 const isEmpty = Effect.fnUntraced(function*(sql: Sql, table: ReadableTable) {
   const [row] = yield* sql.query<{ empty: boolean }>(`Looking into ${TableName.format(table.relation)}`,
