@@ -35,9 +35,13 @@ export interface StreamOptions {
   readonly maxBufferedBytes: number
 }
 
-/** Opens the stream where the slot was last confirmed, waiting for it while another process reads it; closed with the scope, which tells the server the last position first. */
+/**
+ * Opens the stream where the slot was last confirmed, waiting for it while another process reads it; closed with the scope, which
+ * tells the server the last position first. `whenTaken` is done once before it waits; if that fails, it does not wait.
+ */
 export const open = Effect.fnUntraced(function*(
-  options: StreamOptions
+  options: StreamOptions,
+  whenTaken: Effect.Effect<void, CaptureError> = Effect.void
 ): Effect.fn.Return<ReplicationStream, CaptureError | PostgresError, Postgres | Scope.Scope> {
   const postgres = yield* Postgres
   const client = yield* postgres.connect({ replication: true })
@@ -50,7 +54,7 @@ export const open = Effect.fnUntraced(function*(
     Effect.sync(() => new ReplicationBuffer(connectionOf(client), options)),
     (buffer) => Effect.promise(() => buffer.close())
   )
-  yield* startWhenFree(client, buffer, options)
+  yield* startWhenFree(client, buffer, options, whenTaken)
   return {
     take: Effect.callback<ReadonlyArray<WalMessage>, CaptureError>((resume) => {
       const cancel = buffer.take((taken) =>
@@ -66,12 +70,20 @@ export const open = Effect.fnUntraced(function*(
 const firstPollMillis = 50
 const maxPollMillis = 1_000
 
-const startWhenFree = Effect.fnUntraced(function*(client: pg.Client, buffer: ReplicationBuffer, options: StreamOptions) {
+const startWhenFree = Effect.fnUntraced(function*(
+  client: pg.Client,
+  buffer: ReplicationBuffer,
+  options: StreamOptions,
+  whenTaken: Effect.Effect<void, CaptureError>
+) {
   for (let delay = firstPollMillis, polls = 0;; delay = Math.min(delay * 2, maxPollMillis), polls++) {
     const refused = yield* Effect.flip(start(client, buffer, options)).pipe(Effect.catch(() => Effect.undefined))
     if (refused === undefined) return
     if (refused.code !== "55006") return yield* explainRefusal(refused, options)
-    if (polls === 0) yield* Effect.logInfo(`replication slot ${options.slot} is read by another process: standing by to take over`)
+    if (polls === 0) {
+      yield* whenTaken
+      yield* Effect.logInfo(`replication slot ${options.slot} is read by another process: standing by to take over`)
+    }
     yield* Effect.sleep(Duration.millis(delay))
   }
 })

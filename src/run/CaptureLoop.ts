@@ -1,5 +1,5 @@
 import { Duration, Effect, Exit, Scope } from "effect"
-import type { CaptureError } from "../capture/CaptureError.ts"
+import { CaptureError } from "../capture/CaptureError.ts"
 import * as CaptureState from "../capture/CaptureState.ts"
 import * as Catalogue from "../capture/Catalogue.ts"
 import { ChangeReader } from "../capture/ChangeReader.ts"
@@ -73,7 +73,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   const snapshot = record.snapshot === "pending"
     ? yield* Scope.provide(SnapshotPublisher.begin(state, source.slot, namesOf(tables)), snapshotScope)
     : undefined
-  const stream = yield* ReplicationStream.open(source)
+  const stream = yield* ReplicationStream.open(source, snapshot === undefined ? Effect.void : giveUpSnapshot(source.slot))
   const lease = yield* Lease.hold(source.walSenderTimeoutSeconds * 500) // half: the server may count from some seconds earlier
   const tails = yield* Tails.read([...topics.keys()])
   yield* Identity.verifyHistory(postgres, record.epoch, tails.last)
@@ -107,6 +107,10 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   observer.running()
   return yield* Effect.raceAllFirst([work, sends.failure, lease.lost])
 })
+
+/** Another process took the slot after we began: it reads the tables anew, and our snapshot would hold its locks while we stand by. */
+const giveUpSnapshot = (slot: string) =>
+  Effect.fail(new CaptureError({ reason: "interrupted", message: `Replication slot ${slot} was taken by another process before the first snapshot` }))
 
 /** A broker that stays away is logged once, and counted each time. */
 const reportRetry = (observer: CaptureObserver) => (error: KafkaError, attempt: number) =>

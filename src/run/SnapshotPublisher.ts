@@ -1,4 +1,4 @@
-import { Effect, type Scope } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import type { CaptureState } from "../capture/CaptureState.ts"
 import * as Slot from "../capture/Slot.ts"
 import * as Snapshot from "../capture/Snapshot.ts"
@@ -30,7 +30,8 @@ export const begin = Effect.fnUntraced(function*(
   tables: ReadonlyArray<TableName.TableName>
 ): Effect.fn.Return<Snapshot.Snapshot | undefined, CaptureError | PostgresError, Postgres | Scope.Scope> {
   const postgres = yield* Postgres
-  const snapshot = yield* Snapshot.open(tables)
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const snapshot = yield* Scope.provide(Snapshot.open(tables), scope)
   const began = yield* postgres.transaction((sql) =>
     Effect.gen(function*() {
       if ((yield* state.lockPhase(sql)) !== "pending") return false
@@ -48,7 +49,9 @@ export const begin = Effect.fnUntraced(function*(
       return true
     })
   )
-  return began ? snapshot : undefined
+  if (began) return snapshot
+  yield* Scope.close(scope, Exit.void) // who waits for the slot must not hold locks, and back the vacuum
+  return undefined
 })
 
 export interface SnapshotWork {

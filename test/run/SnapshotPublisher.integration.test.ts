@@ -1,0 +1,23 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as CaptureState from "../../src/capture/CaptureState.ts"
+import * as SnapshotPublisher from "../../src/run/SnapshotPublisher.ts"
+import { slotOf } from "../support/TestConfig.ts"
+import { withCapture } from "./CaptureFixture.ts"
+
+describe("the first snapshot", () => {
+  it.live("is let go by who finds that another process has begun it", () =>
+    withCapture({ tables: "public.items", ddl: "create table public.items (id int primary key)" }, (capture) =>
+      Effect.gen(function*() {
+        yield* capture.setup
+        const query = (statement: string) => Effect.promise(() => capture.database.query(statement))
+        yield* query("update cdc.capture set snapshot = 'reading'")
+        const slot = slotOf(capture.database.name)
+        const begin = SnapshotPublisher.begin(CaptureState.make("cdc", slot), slot, [{ schema: "public", table: "items" }])
+        yield* capture.provide(Effect.scoped(Effect.gen(function*() {
+          assert.isUndefined(yield* Effect.retry(begin, { while: (error) => error.isRetryable }))
+          // While its session goes on: fails if anybody still holds a lock.
+          yield* query("begin; lock table public.items in access exclusive mode nowait; commit")
+        })))
+      })))
+})
