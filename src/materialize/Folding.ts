@@ -32,6 +32,9 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, evaluatedAt
   const linkStore = makeLinkStore(tables)
   const groupStore = makeGroupStore(tables)
   const isPhased = pipeline.sources.some((source) => source.kind === "entries" && source.phases !== undefined)
+  if (isPhased && Object.keys(pipeline.groups).length !== 1) {
+    throw new Error(`Pipeline ${pipeline.name}: its entries have phases, so it must have one kind of group`) // `entries.group_key` names no other
+  }
 
   const fold = Effect.fnUntraced(function*(sql: Sql, work: Work, clock: bigint): Effect.fn.Return<Folded, PostgresError> {
     const before = yield* readBefore(entryStore, sql, work)

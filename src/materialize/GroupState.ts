@@ -8,7 +8,7 @@ interface Stored {
 
 /**
  * One group while a batch is folded into it: its sums and bags, and how the batch changes the members of its bags.
- * Pure: `BagStore` applies `bagDeltas` and reports back with `settleBag`.
+ * Pure: `GroupStore` applies `bagDeltas` and reports back with `settleBag`.
  */
 export class GroupAccumulator implements GroupState {
   readonly group: string

@@ -59,7 +59,7 @@ export interface Contribution {
   readonly group: string
   readonly key: string
   readonly sums?: Readonly<Record<string, bigint>>
-  /** One member per bag; a member counts as often as it is contributed. Ordered by code unit. */
+  /** One member per bag; a member counts as often as it is contributed. ASCII orders as expected; other text by its UTF-8 bytes. */
   readonly bags?: Readonly<Record<string, string>>
 }
 

@@ -61,7 +61,7 @@ export const sharedDdl = (schema: string): ReadonlyArray<string> => {
   ]
 }
 
-/** The state of one generation. Keys compare by code unit, as the engine sorts them. Idempotent. */
+/** The state of one generation. Keys compare by their bytes, whatever the database's locale. Idempotent. */
 export const generationDdl = (tables: StateTables): ReadonlyArray<string> => [
   `create table if not exists ${tables.entries} (
     source smallint not null,

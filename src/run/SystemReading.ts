@@ -7,6 +7,7 @@ import type { PostgresError } from "../connections/PostgresError.ts"
 import * as Lsn from "../domain/Lsn.ts"
 import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
 import * as TopicName from "../domain/TopicName.ts"
+import { partitionId } from "../materialize/Checkpoint.ts"
 
 /** What Postgres and Kafka say of the system at about one instant; `SystemStatus.ts` makes sense of it. */
 export interface SystemReading {
@@ -68,9 +69,6 @@ export interface OffsetRow {
 
 /** By `topic/partition`: the first offset that is still there, and the one that the next record will have. */
 export type EndOffsets = ReadonlyMap<string, { readonly low: bigint; readonly high: bigint }>
-
-export const partitionId = ({ partition, topic }: { readonly topic: string; readonly partition: number }): string =>
-  `${topic}/${partition}`
 
 /** The questions to Postgres, for one slot and state schema. What `setup` has not made yet reads as empty. */
 export const questions = (sql: Sql, stateSchema: string, slot: string) => {

@@ -8,7 +8,8 @@ import type {
   SnapshotStatus,
   SystemStatus
 } from "../observability/SystemStatus.ts"
-import { type EndOffsets, type OffsetRow, partitionId, type SystemReading } from "./SystemReading.ts"
+import { partitionId } from "../materialize/Checkpoint.ts"
+import type { EndOffsets, OffsetRow, SystemReading } from "./SystemReading.ts"
 
 /** Behind by more than this is lagging; a batch, or a restart's rebalance, is not. */
 const laggingAfterSeconds = 10
