@@ -46,9 +46,16 @@ const untilLed = Effect.fnUntraced(function*(topics: ReadonlyArray<string>) {
   yield* answered.pipe(Effect.retry({ while: (error) => error.isRetryable, schedule: Schedule.spaced("100 millis"), times: 300 }))
 })
 
-/** Every topic there, with the partitions that it must have and a policy that takes its records; by name. */
-export const verify = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTopic>, settings: Settings["kafka"]) {
-  const there = yield* describe(wanted.map(({ topic }) => topic))
+/**
+ * Every wanted topic, with the partitions that it must have and a policy that takes its records, and those of `former` that are
+ * there: topics of tables that are gone, whose last changes are still to come. By name.
+ */
+export const verify = Effect.fnUntraced(function*(
+  wanted: ReadonlyArray<WantedTopic>,
+  settings: Settings["kafka"],
+  former: ReadonlyArray<string> = []
+) {
+  const there = yield* describe([...wanted.map(({ topic }) => topic), ...former])
   const missing = wanted.filter(({ topic }) => !there.has(topic)).map(({ topic }) => topic)
   if (missing.length > 0) {
     return yield* new PublishError({

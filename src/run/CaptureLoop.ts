@@ -65,8 +65,10 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   const { generatedColumns, record } = yield* Identity.verify(postgres, state, source)
   const catalogue = Catalogue.make(postgres)
   const tables = yield* presentTables(catalogue, source.tables, generatedColumns)
-  const topics = yield* Topics.verify(
-    tables.map(({ relation }) => ({ topic: TopicName.ofTable(kafka.topicPrefix, relation), hasKey: relation.key.length > 0 })), kafka)
+  const wanted = tables.map(({ relation }) => ({ topic: TopicName.ofTable(kafka.topicPrefix, relation), hasKey: relation.key.length > 0 }))
+  const present = new Set(wanted.map(({ topic }) => topic))
+  const former = source.tables.map((table) => TopicName.ofTable(kafka.topicPrefix, table)).filter((topic) => !present.has(topic))
+  const topics = yield* Topics.verify(wanted, kafka, former)
 
   // Its transaction must not outlive the snapshot: it holds locks, and back the vacuum.
   const snapshotScope = yield* Scope.fork(yield* Effect.scope)

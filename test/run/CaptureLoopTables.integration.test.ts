@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Latch } from "effect"
+import { Effect, Fiber, Latch } from "effect"
 import type { OutgoingRecord } from "../../src/domain/OutgoingRecord.ts"
 import { disorder, envelope, finalState, withCapture } from "./CaptureFixture.ts"
 
@@ -69,6 +69,25 @@ describe("what tables do while they are captured", () => {
         const keyless = yield* capture.read("public.keyless")
         assert.isTrue(keyless.every((record) => record.key === null))
         assert.deepStrictEqual(keyless.map(({ value }) => value === null ? null : envelope({ value }).op), ["c", "c", "d", null, "t", "t"])
+      })))
+
+  it.live("a table dropped while capture was away is published to its end", () =>
+    withCapture({ tables: "public.gone", ddl: "create table public.gone (id int primary key)" }, (capture) =>
+      Effect.gen(function*() {
+        yield* capture.setup
+        const first = yield* capture.start
+        yield* capture.caughtUp
+        yield* capture.caughtUp // the first one's row may have been in the snapshot
+        yield* Fiber.interrupt(first)
+        for (const statement of ["insert into public.gone values (1)", "truncate public.gone", "drop table public.gone"]) {
+          yield* Effect.promise(() => capture.database.query(statement))
+        }
+        yield* capture.start
+        yield* capture.caughtUp
+        const records = yield* capture.read("public.gone")
+        assert.deepStrictEqual(disorder(records), [])
+        assert.deepStrictEqual(records.map((record) => envelope(record).op).toSorted(), ["c", "t", "t"])
+        assert.isTrue(records.every(({ key }) => key !== null)) // a compacted topic refuses any other
       })))
 
   it.live("generated columns, domains, enums and partitions read as they stream", () =>
