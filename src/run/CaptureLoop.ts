@@ -131,6 +131,12 @@ interface SnapshotFinish extends Omit<SnapshotPublisher.SnapshotWork, "snapshot"
   readonly describe: Effect.Effect<ReadonlyArray<Snapshot.ReadableTable>, PostgresError>
 }
 
+/**
+ * An earlier process's last send may be in a log and not yet below its high watermark, where no tail shows it: its orders must not
+ * come again for other rows. Far more than the two batches that it may have had under way.
+ */
+const unseenOrders = 1_000_000
+
 /** Reads what the first snapshot still lacks. The slot is ours by now and stands at the consistent point. */
 const finishSnapshot = Effect.fnUntraced(function*(
   work: SnapshotFinish
@@ -150,7 +156,7 @@ const finishSnapshot = Effect.fnUntraced(function*(
     snapshot,
     tables: tables.filter(({ relation }) => !done.has(TableName.format(relation))),
     consistentPoint,
-    lastOrder: isOurs ? last.order : 0,
+    lastOrder: (isOurs ? last.order : 0) + (work.snapshot === undefined ? unseenOrders : 0),
     isFirstRecord: !isOurs
   })
   yield* work.state.snapshotDone(sql)
