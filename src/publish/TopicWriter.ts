@@ -18,6 +18,14 @@ export interface TopicWriter {
   readonly write: (records: ReadonlyArray<OutgoingRecord>) => Effect.Effect<void, KafkaError>
 }
 
+/** The right to write. */
+export interface Lease {
+  /** Asked immediately before every attempt of every request. Once it is not held nothing is sent, and `write` never ends. */
+  readonly isHeld: () => boolean
+  /** Ends, however it does, when it is not held any more: the producer is then closed, so that its own repeats end, too. */
+  readonly lost: Effect.Effect<unknown, unknown>
+}
+
 export interface WriterOptions {
   readonly clientId: string
   readonly batchBytes: number
@@ -25,6 +33,8 @@ export interface WriterOptions {
   readonly onRetry?: (error: KafkaError, attempt: number) => Effect.Effect<void>
   /** Told when a request that was retried has arrived. */
   readonly onRecovery?: Effect.Effect<void>
+  /** Whether this process may still write; by default it always may. */
+  readonly lease?: Lease
   /** How long a send may stay unanswered until `onRetry` hears of it. */
   readonly unansweredMillis?: number
 }
@@ -39,13 +49,17 @@ const maxDelayMillis = 1_000
 export const make = Effect.fnUntraced(function*(options: WriterOptions): Effect.fn.Return<TopicWriter, never, Kafka | Scope.Scope> {
   const kafka = yield* Kafka
   const producers = yield* DisposableProducer(options.clientId)
+  const { lease } = options
+  if (lease !== undefined) yield* Effect.forkScoped(Effect.andThen(Effect.exit(lease.lost), producers.discard))
 
   const send = (records: ReadonlyArray<OutgoingRecord>) =>
-    Effect.flatMap(producers.current, (producer) =>
-      Effect.tryPromise({
-        try: () => producer.send({ messages: records.map(toMessage) }),
-        catch: (cause) => fromCause("Publishing to Kafka", cause)
-      }))
+    Effect.suspend(() => lease?.isHeld() === false ? Effect.never : producers.current).pipe(
+      Effect.flatMap((producer) =>
+        Effect.tryPromise({
+          try: () => producer.send({ messages: records.map(toMessage) }),
+          catch: (cause) => fromCause("Publishing to Kafka", cause)
+        }))
+    )
 
   /** What of `records` is not there yet, once Kafka can say so. */
   const missingOf = (records: ReadonlyArray<OutgoingRecord>) =>

@@ -90,12 +90,13 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     tombstones: publish.tombstones,
     truncates: publish.truncates
   })
-  const writer = Lease.guard(lease, yield* outbox.open({
+  const writer = yield* outbox.open({
     clientId: `cdc-${source.slot}`,
+    lease,
     batchBytes: publish.batchBytes,
     onRetry: reportRetry(observer),
     onRecovery: Effect.andThen(Effect.sync(observer.running), Effect.logInfo("publishing goes on"))
-  }))
+  })
   const work = Effect.gen(function*() {
     yield* finishSnapshot({
       state, tails, epoch: record.epoch, encoder, writer, sends, snapshot, names: namesOf(tables),

@@ -1,13 +1,13 @@
 import { Deferred, Effect, type Scope } from "effect"
 import { CaptureError } from "../capture/CaptureError.ts"
-import type { TopicWriter } from "../publish/TopicWriter.ts"
+import type * as TopicWriter from "../publish/TopicWriter.ts"
 
 /**
  * Whether this process may still write. The server takes the slot from a process that says nothing for `wal_sender_timeout`:
  * one that was frozen for long (SIGSTOP, a paused machine) has probably been replaced, and on waking up finds seconds of WAL
  * in its socket, which its successor has published already. It must not write that behind it.
  */
-export interface Lease {
+export interface Lease extends TopicWriter.Lease {
   /** As far as this process can know; asked immediately before a send, when no timer has told yet. */
   readonly isHeld: () => boolean
   /** Fails once it is not held any more; never succeeds. */
@@ -43,9 +43,4 @@ export const hold = Effect.fnUntraced(function*(millis: number): Effect.fn.Retur
     },
     lost: Deferred.await(lost)
   }
-})
-
-/** A writer that writes nothing more once the lease is lost; who waits for it is ended by `lost`. */
-export const guard = (lease: Lease, writer: TopicWriter): TopicWriter => ({
-  write: (records) => Effect.suspend(() => lease.isHeld() ? writer.write(records) : Effect.never)
 })
