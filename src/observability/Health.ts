@@ -4,7 +4,7 @@ import { Context, Layer } from "effect"
 export interface Check {
   readonly name: string
   readonly state: "starting" | "ok" | "failing"
-  /** Why not, for a person; null when ok. */
+  /** Why not, for a person; of one that is ok, what else there is to know of it, or null. */
   readonly reason: string | null
   /** Since when it is in this state, ISO 8601. */
   readonly since: string
@@ -17,7 +17,7 @@ export interface Check {
 export class Health extends Context.Service<Health, {
   /** This process will run the part `name`; not ready until it reports ok. */
   readonly expect: (name: string) => void
-  readonly ok: (name: string) => void
+  readonly ok: (name: string, remark?: string) => void
   readonly failing: (name: string, reason: string) => void
   /** In the order in which they became known. */
   readonly checks: () => ReadonlyArray<Check>
@@ -31,7 +31,7 @@ export class Health extends Context.Service<Health, {
     }
     return Health.of({
       expect: (name) => report(name, "starting", "not running yet"),
-      ok: (name) => report(name, "ok", null),
+      ok: (name, remark) => report(name, "ok", remark ?? null),
       failing: (name, reason) => report(name, "failing", reason),
       checks: () => [...checks.values()]
     })
@@ -42,6 +42,6 @@ export const isReady = (checks: ReadonlyArray<Check>): boolean => checks.every((
 
 /** One line per check, as Kubernetes' own `?verbose`. */
 export const format = (checks: ReadonlyArray<Check>): string =>
-  checks.map((check) => check.state === "ok" ? `[+]${check.name} ok` : `[-]${check.name} ${check.state}: ${check.reason}`)
+  checks.map((check) => check.state === "ok" ? `[+]${check.name} ok${check.reason === null ? "" : `: ${check.reason}`}` : `[-]${check.name} ${check.state}: ${check.reason}`)
     .concat(isReady(checks) ? "ready" : "not ready")
     .join("\n") + "\n"

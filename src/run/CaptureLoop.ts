@@ -75,7 +75,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   const snapshot = record.snapshot === "pending"
     ? yield* Scope.provide(SnapshotPublisher.begin(state, source.slot, namesOf(tables)), snapshotScope)
     : undefined
-  const stream = yield* ReplicationStream.open(source, snapshot === undefined ? Effect.void : giveUpSnapshot(source.slot))
+  const stream = yield* ReplicationStream.open(source, snapshot === undefined ? Effect.sync(observer.standingBy) : giveUpSnapshot(source.slot))
   const lease = yield* Lease.hold(source.walSenderTimeoutSeconds * 500) // half: the server may count from some seconds earlier
   const tails = yield* Tails.read([...topics.keys()])
   yield* Identity.verifyHistory(postgres, record.epoch, tails.last)

@@ -6,6 +6,8 @@ import type { CaptureFailure } from "./CaptureLoop.ts"
 export interface CaptureObserver {
   /** It has the slot and its topics, and goes to work: on the snapshot, or on the stream. */
   readonly running: () => void
+  /** Another process has the slot; this one waits to take over. */
+  readonly standingBy: () => void
   /** Transactions that ended in a batch. */
   readonly transactions: (count: number) => void
   /** `op` as in the envelope: c, u, d, r or t. */
@@ -22,6 +24,7 @@ const ignore = () => {}
 
 export const silent: CaptureObserver = {
   running: ignore,
+  standingBy: ignore,
   transactions: ignore,
   changes: ignore,
   published: ignore,

@@ -14,6 +14,7 @@ export const layer = Layer.effect(CaptureObserver, Effect.gen(function*() {
   return {
     ...counts,
     running: () => health.ok(captureCheck),
+    standingBy: () => health.ok(captureCheck, "standing by: another process has the slot"), // or a rolling update waits for it for ever
     retrying: (error) => {
       health.failing(captureCheck, error.message)
       counts.retrying(error)

@@ -11,8 +11,9 @@ it("is ready when every part that was announced is ok, and says why not", () => 
   assert.isFalse(isReady(health.checks()))
   health.failing("capture", "slot gone")
   assert.strictEqual(format(health.checks()), "[-]capture failing: slot gone\n[+]pipeline a ok\nnot ready\n")
-  health.ok("capture")
+  health.ok("capture", "standing by")
   assert.isTrue(isReady(health.checks()))
+  assert.strictEqual(format(health.checks()), "[+]capture ok: standing by\n[+]pipeline a ok\nready\n")
 })
 
 it("keeps since when a part is in its state, however often it says so", async () => {

@@ -3,6 +3,7 @@ import { Effect, Fiber, Latch } from "effect"
 import type { CaptureError } from "../../src/capture/CaptureError.ts"
 import * as Lsn from "../../src/domain/Lsn.ts"
 import type { PublishError } from "../../src/publish/PublishError.ts"
+import * as CaptureObserver from "../../src/run/CaptureObserver.ts"
 import { disorder, envelope, finalState, withCapture } from "./CaptureFixture.ts"
 
 const items = { tables: "public.items", ddl: "create table public.items (id int primary key, pad text)" }
@@ -80,13 +81,15 @@ describe("capture under failures", () => {
         yield* capture.setup
         const first = yield* capture.start
         yield* capture.caughtUp
-        const second = yield* capture.start
-        yield* capture.caughtUp
+        const standing = yield* Latch.make(false)
+        const observer = { ...CaptureObserver.silent, standingBy: () => void standing.openUnsafe() }
+        const second = yield* capture.start.pipe(Effect.provideService(CaptureObserver.CaptureObserver, observer))
+        yield* standing.await
         yield* Fiber.interrupt(first)
         yield* capture.caughtUp
         assert.isUndefined(second.pollUnsafe())
         assert.deepStrictEqual(disorder(yield* capture.read("public.fence")), [])
-        assert.strictEqual(finalState(yield* capture.read("public.fence")).size, 3)
+        assert.strictEqual(finalState(yield* capture.read("public.fence")).size, 2)
       })))
 
   it.live("stops when the slot is gone, when the publication is another one, when a topic has other partitions", () =>
