@@ -33,6 +33,7 @@ const kafka = Config.all({
   cleanupPolicy: Config.Literals(["compact", "delete", "compact,delete"], "cleanupPolicy"),
   deleteRetentionHours: Config.Int("deleteRetentionHours"),
   minCompactionLagHours: Config.Int("minCompactionLagHours"),
+  maxMessageBytes: Config.Int("maxMessageBytes"),
   deadLetterRetentionHours: Config.Int("deadLetterRetentionHours")
 }).pipe(Config.nested("kafka"))
 

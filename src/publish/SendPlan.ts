@@ -33,7 +33,8 @@ export const cut = (records: ReadonlyArray<OutgoingRecord>, batchBytes: number):
   return parts
 }
 
-const bytesOf = ({ headers, key, value }: OutgoingRecord): number => {
+/** What a record takes in a batch, a little more rather than less. */
+export const bytesOf = ({ headers, key, value }: OutgoingRecord): number => {
   let bytes = recordOverheadBytes + (key?.length ?? 0) + (value?.length ?? 0)
   for (const [name, text] of headers ?? []) bytes += name.length + text.length
   return bytes

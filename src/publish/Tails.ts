@@ -50,7 +50,7 @@ export const read = (topics: ReadonlyArray<string>): Effect.Effect<Tails, KafkaE
 type Reader = Consumer<Buffer, Buffer, Buffer, Buffer>
 type Answer = Awaited<ReturnType<Reader["fetch"]>>["responses"][number]["partitions"][number]
 
-/** At least the largest batch that a topic takes (`max.message.bytes`), or the broker would leave it out. */
+/** A larger batch is left out of an answer until its partition is the first of a request: brokers then give it whole. */
 const partitionMaxBytes = 4_194_304
 const fetchMaxBytes = 33_554_432
 const readUncommitted = 0

@@ -86,7 +86,7 @@ export const make = Effect.fnUntraced(function*(options: WriterOptions): Effect.
       }
       yield* producers.discard
       outcomeKnown = false
-      if (!error.isRetryable) return yield* error
+      if (!error.isRetryable) return yield* error.reason === "tooLarge" ? explainSize(missing, options.batchBytes) : error
       yield* report(error)
       yield* Effect.sleep(Duration.millis(delay))
     }
@@ -109,6 +109,19 @@ export const make = Effect.fnUntraced(function*(options: WriterOptions): Effect.
     })
   }
 })
+
+/** Kafka does not say which record it was: the largest one. */
+const explainSize = (records: ReadonlyArray<OutgoingRecord>, batchBytes: number): KafkaError => {
+  const largest = records.reduce((largest, record) => SendPlan.bytesOf(record) > SendPlan.bytesOf(largest) ? record : largest)
+  const bytes = SendPlan.bytesOf(largest)
+  return new KafkaError({
+    reason: "tooLarge",
+    message: bytes > batchBytes
+      ? `A record of about ${bytes} bytes is larger than topic ${largest.topic} takes: raise that topic's max.message.bytes above it ` +
+        "(kafka-configs.sh --alter --entity-type topics); nothing is lost meanwhile"
+      : `A batch of about ${batchBytes} bytes is larger than topic ${largest.topic} takes: raise that topic's max.message.bytes, or lower publish.batchBytes`
+  })
+}
 
 /** A producer made at first use, and made anew after `discard`. */
 const DisposableProducer = Effect.fnUntraced(function*(clientId: string) {

@@ -115,13 +115,14 @@ const policiesOf = async (admin: Admin, topics: ReadonlyArray<string>): Promise<
 
 const configOf = (hasKey: boolean, settings: Settings["kafka"]) => {
   const policy = hasKey ? settings.cleanupPolicy : "delete"
+  const common = { "cleanup.policy": policy, "max.message.bytes": String(settings.maxMessageBytes) }
   const values = policy.includes("compact")
     ? {
-      "cleanup.policy": policy,
+      ...common,
       "delete.retention.ms": millis(settings.deleteRetentionHours),
       "min.compaction.lag.ms": millis(settings.minCompactionLagHours)
     }
-    : { "cleanup.policy": policy }
+    : common
   return Object.entries(values).map(([name, value]) => ({ name, value }))
 }
 

@@ -39,6 +39,21 @@ const prepare = (table: string) =>
   })
 
 layer(Support, { excludeTestServices: true })("the ends of topics", (it) => {
+  it.effect("a record of megabytes is written, found at the end and read by a stock consumer; a larger one is refused by name", () =>
+    Effect.gen(function*() {
+      const { topic, writer } = yield* prepare("large")
+      const large = (partition: number, bytes: number) => ({ ...record(topic, partition, 1, null), value: Buffer.alloc(bytes) })
+      yield* writer.write([large(0, 9_000_000), record(topic, 0, 2, "c"), large(1, 9_000_000)].map((sent, order) =>
+        ({ ...sent, headers: [[Headers.position, Position.format(at(order))]] as const, position: at(order) })))
+      assert.deepStrictEqual((yield* Tails.read([topic])).last, at(2))
+      const topics = yield* TestTopics
+      const read = yield* Effect.promise(() => topics.readTopic(topic))
+      assert.deepStrictEqual(read.map(({ partition, value }) => [partition, value!.length > 1_048_576]), [[0, true], [0, false], [1, true]])
+      const error = yield* Effect.flip(writer.write([large(0, 11_000_000)]))
+      assert.strictEqual(error.reason, "tooLarge")
+      assert.match(error.message, new RegExp(`A record of about 11000\\d+ bytes is larger than topic ${topic} takes`))
+    }))
+
   it.effect("an empty partition holds nothing, another one all up to its last record", () =>
     Effect.gen(function*() {
       const { topic, writer } = yield* prepare("plain")
