@@ -3,7 +3,6 @@ import type { PostgresError } from "../connections/PostgresError.ts"
 import type { Sql } from "../connections/Postgres.ts"
 import type { Column, ColumnType, Relation } from "../domain/RowChange.ts"
 import * as TableName from "../domain/TableName.ts"
-import { CaptureError } from "./CaptureError.ts"
 import type { WalColumn, WalRelation } from "./WalMessage.ts"
 
 /**
@@ -75,18 +74,6 @@ export const make = (sql: Sql) => {
 }
 
 export type Catalogue = ReturnType<typeof make>
-
-/** A table that is to be read: failing if it is not there. */
-export const describe = Effect.fnUntraced(function*(catalogue: Catalogue, name: TableName.TableName, generatedColumns: boolean) {
-  const announced = yield* catalogue.announce(name, generatedColumns)
-  if (announced === undefined) {
-    return yield* new CaptureError({
-      reason: "unsuitable",
-      message: `Table ${TableName.format(name)} is to be captured (source.tables) but is not in the database: create it, or take it off the list.`
-    })
-  }
-  return { relation: yield* catalogue.resolve(announced.message), isPartitioned: announced.isPartitioned }
-})
 
 interface StoredType {
   readonly oid: number

@@ -22,8 +22,6 @@ export interface ReplicationStream {
   readonly take: Effect.Effect<ReadonlyArray<WalMessage>, CaptureError>
   /** Everything before `endLsn`, the end of a commit that was taken, is safe elsewhere. Told to the server with the next status. */
   readonly confirm: (endLsn: Lsn.Lsn) => void
-  /** Tells the server now. */
-  readonly sendStatus: () => void
 }
 
 export interface StreamOptions {
@@ -61,8 +59,7 @@ export const open = Effect.fnUntraced(function*(
         resume(taken instanceof CaptureError ? Effect.fail(taken) : Effect.succeed(taken)))
       return Effect.sync(cancel)
     }),
-    confirm: (lsn) => buffer.confirm(lsn),
-    sendStatus: () => buffer.sendStatus()
+    confirm: (lsn) => buffer.confirm(lsn)
   }
 })
 

@@ -24,11 +24,10 @@ export class Postgres extends Context.Service<Postgres, Sql & {
   ) => Effect.Effect<A, E | PostgresError, R>
   /**
    * A dedicated connection, closed with the scope; `replication` opens it in logical replication mode
-   * (Postgres manual, 54.4). `settings` are startup parameters (`options=-c…`).
+   * (Postgres manual, 54.4).
    */
   readonly connect: (options: {
     readonly replication?: boolean
-    readonly settings?: Readonly<Record<string, string | number>>
   }) => Effect.Effect<pg.Client, PostgresError, Scope.Scope>
 }>()("cdc/connections/Postgres") {
   static readonly layer = Layer.effect(
@@ -58,7 +57,7 @@ export class Postgres extends Context.Service<Postgres, Sql & {
           (client, exit) => Exit.isSuccess(exit) ? Effect.sync(() => client.release()) : rollBack(client)
         )
 
-      const connect = (options: { replication?: boolean; settings?: Readonly<Record<string, string | number>> }) =>
+      const connect = (options: { readonly replication?: boolean }) =>
         Effect.acquireRelease(
           run("Connecting to Postgres", async () => {
             const client = new pg.Client({
@@ -67,10 +66,7 @@ export class Postgres extends Context.Service<Postgres, Sql & {
               application_name: "cdc",
               connectionTimeoutMillis: 10_000,
               ...keptAlive,
-              ...(options.replication === true ? { replication: "database" } : {}),
-              ...(options.settings === undefined
-                ? {}
-                : { options: Object.entries(options.settings).map(([name, value]) => `-c ${name}=${value}`).join(" ") })
+              ...(options.replication === true ? { replication: "database" } : {})
             } as pg.ClientConfig)
             client.on("error", () => {}) // reported by the query or stream that is under way
             await client.connect()

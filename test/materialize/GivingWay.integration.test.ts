@@ -11,7 +11,8 @@ const now = () => 1_767_225_600_000_000n
 
 /** A transaction of the hub, open until it is told otherwise. */
 const hub = Effect.gen(function*() {
-  const client: pg.Client = yield* (yield* Postgres).connect({ settings: { statement_timeout: 5_000 } })
+  const client: pg.Client = yield* (yield* Postgres).connect({})
+  yield* Effect.promise(() => client.query("set statement_timeout = '5s'"))
   const say = (statement: string, parameters: ReadonlyArray<unknown> = []) => Effect.promise(() => client.query(statement, [...parameters]))
   yield* say("begin")
   return say
