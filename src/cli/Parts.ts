@@ -21,7 +21,8 @@ export const pipelines = Effect.fnUntraced(function*(names: ReadonlyArray<string
   })))
 })
 
-const definition = (name: string, settings: unknown) =>
+/** A pipeline as the configuration makes it. Fails if there is no such pipeline, or its settings are wrong. */
+export const definition = (name: string, settings: unknown) =>
   Effect.try({
     try: () => {
       if (!Object.hasOwn(catalogue, name)) throw new Error(`there is no such pipeline; there are ${pipelineNames.join(", ")}`)

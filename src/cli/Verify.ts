@@ -2,35 +2,60 @@ import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
 import { oracles } from "../../pipelines/Oracle.ts"
 import { AppConfig } from "../Config.ts"
+import { startAnew } from "../domain/Remedy.ts"
 import { Progress } from "../run/Progress.ts"
+import { repair } from "../run/Repair.ts"
 import * as Verify from "../run/Verify.ts"
 import * as Connections from "./Connections.ts"
 import { Findings } from "./ExitCode.ts"
+import { definition } from "./Parts.ts"
 
-/** Compares what the enabled pipelines keep with the base tables, prints the verdict, and fails with `Findings` on any difference. */
+/**
+ * Compares what the enabled pipelines keep with the base tables, prints the verdict, and fails with `Findings` on any difference.
+ * With `repair` the running pipelines first write what differs again, and the verdict is of what then still differs.
+ */
 export const verifyAndPrint = Effect.fnUntraced(function*<E, R>(options: {
   readonly json: boolean
+  readonly repair?: boolean
   readonly waitUntilApplied: Verify.Options<E, R>["waitUntilApplied"]
 }) {
   const { pipelineSettings, pipelines, source } = yield* AppConfig
-  const verdict = yield* Verify.verify({
+  const compare = Verify.verify({
     oracles: oracles.filter(({ pipeline }) => pipelines.enabled.includes(pipeline)),
     settings: pipelineSettings,
     stateSchema: source.stateSchema,
     waitUntilApplied: options.waitUntilApplied
   })
-  yield* Console.log(options.json ? JSON.stringify(verdict, null, 2) : render(verdict))
-  if (!verdict.equal) return yield* new Findings({ message: summary(verdict) })
+  const print = (verdict: Verify.Verdict) => Console.log(options.json ? JSON.stringify(verdict, null, 2) : render(verdict))
+  const first = yield* compare
+  const isRepairing = options.repair === true && !first.equal
+  if (isRepairing) {
+    const definitions = yield* Effect.forEach(pipelines.enabled, (name) => definition(name, pipelineSettings[name]))
+    const count = yield* repair(first.targets, definitions, source.stateSchema)
+    yield* Console.error(`${count} ${count === 1 ? "row is" : "rows are"} to be written again; waiting for the pipelines`)
+    yield* options.waitUntilApplied(repairWaitMillis)
+  }
+  const verdict = isRepairing ? yield* compare : first
+  yield* print(verdict)
+  if (verdict.equal) return
+  return yield* new Findings({ message: isRepairing ? `${summary(verdict)} after the repair: ${notRepaired}` : summary(verdict) })
 })
+
+const repairWaitMillis = 30_000
+const notRepaired = `either no pipeline runs to do it, or its state itself is wrong; then ${startAnew}`
 
 export const verify = Command.make(
   "verify",
   {
-    json: Flag.Boolean("json").pipe(Flag.withDescription("Print the verdict as JSON"), Flag.withDefault(false))
+    json: Flag.Boolean("json").pipe(Flag.withDescription("Print the verdict as JSON"), Flag.withDefault(false)),
+    repair: Flag.Boolean("repair").pipe(
+      Flag.withDescription("Let the running pipelines write again what differs, from their state, and compare once more"),
+      Flag.withDefault(false)
+    )
   },
-  Effect.fnUntraced(function*({ json }) {
+  Effect.fnUntraced(function*({ json, repair }) {
     const progress = yield* Progress
-    yield* verifyAndPrint({ json, waitUntilApplied: progress.waitUntilApplied })
+    yield* verifyAndPrint({ json, repair, waitUntilApplied: progress.waitUntilApplied })
   }, Effect.provide(Connections.layer))
 ).pipe(
   Command.withShortDescription("Recompute every aggregate from the base tables and compare"),
@@ -39,7 +64,8 @@ export const verify = Command.make(
   ),
   Command.withExamples([
     { command: "cdc verify", description: "A table of differences, or `no differences`, with what was compared" },
-    { command: "cdc verify --json", description: "The same for a machine" }
+    { command: "cdc verify --json", description: "The same for a machine" },
+    { command: "cdc verify --repair", description: "Mends hand edits of columns that the pipelines own" }
   ])
 )
 
