@@ -88,7 +88,6 @@ layer(Support, { excludeTestServices: true })("the replication stream", (it) => 
     Effect.gen(function*() {
       const { confirmed, options, query } = yield* prepare("idle")
       yield* query("insert into idle values (1)")
-      const before = yield* confirmed
       const [outstanding] = yield* Effect.scoped(Effect.gen(function*() {
         const stream = yield* ReplicationStream.open(options)
         const { commits } = yield* takeCommits(stream, 1)
@@ -96,7 +95,8 @@ layer(Support, { excludeTestServices: true })("the replication stream", (it) => 
         yield* query("select pg_sleep(0.5)") // two status intervals, on the server's clock
         return commits
       }))
-      assert.strictEqual(yield* confirmed, before)
+      // Up to the commit a keepalive may have moved it: other databases write, too.
+      assert.isTrue((yield* confirmed) <= outstanding!.commitLsn)
       yield* Effect.scoped(Effect.gen(function*() {
         const stream = yield* ReplicationStream.open(options)
         yield* takeCommits(stream, 1)
