@@ -81,7 +81,7 @@ export const verifyHistory = Effect.fnUntraced(function*(
 })
 
 /** What differs from what is remembered, in a person's words; undefined: nothing. */
-export const gapOf = (
+const gapOf = (
   record: CaptureRecord,
   server: Pick<StoredServer, "system_identifier" | "database">,
   slot: Slot.Slot | undefined,

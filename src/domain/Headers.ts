@@ -3,8 +3,6 @@ export const newKey = "__debezium.newkey"
 export const oldKey = "__debezium.oldkey"
 /** On a tombstone: its delete's position, `<epoch>:<commit LSN>:<order>`. */
 export const position = "__cdc.position"
-/** On a record whose largest columns were left out, see `docs/wire-format.md`. */
-export const truncatedColumns = "__cdc.truncated.columns"
 
 /** As Kafka Connect's `DeadLetterQueueReporter` names them, so that its tools read ours. */
 export const deadLetter = {

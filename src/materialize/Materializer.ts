@@ -4,7 +4,7 @@ import { Postgres, type Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import type { BadInput, PartitionBatch, RawRecord, SourceChange } from "../domain/SourceChange.ts"
 import * as TableName from "../domain/TableName.ts"
-import { makeCheckpoint, type PartitionCheckpoint, partitionId, unseen } from "./Checkpoint.ts"
+import { makeCheckpoint, partitionId, unseen } from "./Checkpoint.ts"
 import { type Folded, makeFolding } from "./Folding.ts"
 import { groupId, type GroupKey } from "./GroupStore.ts"
 import { makeMirrorWriter, parseMirrorKey } from "./MirrorWriter.ts"
@@ -12,8 +12,8 @@ import { makePendingKeys } from "./PendingKeys.ts"
 import type { Pipeline, TriggerSource } from "./Pipeline.ts"
 import { PipelineError } from "./PipelineError.ts"
 import { settingsHash } from "./Registration.ts"
-import type { Work } from "./Replacements.ts"
-import { makeSourceReader } from "./SourceReader.ts"
+import { noWork, type Work } from "./Replacements.ts"
+import { entryId, makeSourceReader } from "./SourceReader.ts"
 import { stateTables } from "./StateTables.ts"
 import { makeTargetWriter } from "./TargetWriter.ts"
 import { awaitVisible } from "./Visibility.ts"
@@ -34,7 +34,6 @@ export interface Applied {
   readonly bad: ReadonlyArray<BadInput>
   /** The source commit times (µs) of the changes, for latency. */
   readonly commitMicros: ReadonlyArray<number>
-  readonly checkpoints: ReadonlyArray<PartitionCheckpoint>
 }
 
 export interface MaterializerOptions {
@@ -68,8 +67,8 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
 
   const evaluatedAt = Effect.fnUntraced(function*(sql: Sql, groups: Iterable<GroupKey>) {
     const floors = new Map<string, bigint>()
-    for (const [name, keys] of byGroup(groups)) {
-      for (const [key, at] of yield* writers.get(name)!.evaluatedAt(sql, keys)) floors.set(groupId(name, key), at)
+    for (const [name, ofGroup] of Map.groupBy(groups, ({ group }) => group)) {
+      for (const [key, at] of yield* writers.get(name)!.evaluatedAt(sql, ofGroup.map(({ key }) => key))) floors.set(groupId(name, key), at)
     }
     return floors
   })
@@ -135,7 +134,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       const reading = readSources(changes)
       const bad = [...batches.flatMap((batch) => batch.unreadable), ...reading.bad]
       if (bad.length > 0) yield* options.setAside(bad)
-      const outcome = yield* carryOut(sql, { entries: reading.entries, links: reading.links, groups: reading.triggered, mirrors: [] })
+      const outcome = yield* carryOut(sql, { ...noWork, entries: reading.entries, links: reading.links, groups: reading.triggered })
       yield* pending.add(sql, outcome.held)
       yield* checkpoint.advance(sql, read.map(({ end }) => end))
       const commitMicros = changes.map(({ change }) => change.commitMicros)
@@ -143,7 +142,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
         written: outcome.written,
         changes: changes.length,
         bad: bad.length,
-        commitMicros: commitMicros.length === 0 ? null : Math.max(...latest(commitMicros))
+        commitMicros: commitMicros.reduce<number | null>((last, micros) => last === null || micros > last ? micros : last, null)
       })
       return {
         changes: changes.length,
@@ -151,8 +150,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
         held: count(outcome.held),
         orphans: outcome.orphans,
         bad: bad.map(({ why }) => why),
-        commitMicros,
-        checkpoints: read.map(({ end }) => end)
+        commitMicros
       }
     }))
 
@@ -166,7 +164,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       )
       const mirrors = mirror === undefined ? [] : (taken.get(TableName.format(mirror.target.table)) ?? []).map(parseMirrorKey)
       if (mirrors.length > 0) yield* checkpoint.hold(sql) // a mirror row has no lock of its own but its partition's
-      const outcome = yield* carryOut(sql, { entries: new Map(), links: new Map(), groups, mirrors })
+      const outcome = yield* carryOut(sql, { ...noWork, groups, mirrors })
       yield* pending.settle(sql, taken, outcome.held)
       yield* record(sql, { written: outcome.written, changes: 0, bad: 0, commitMicros: null })
       return { settled: count(taken) - count(outcome.held), held: count(outcome.held) }
@@ -182,7 +180,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       const now = yield* clock(sql)
       const groups = yield* groupStore.takeDue(sql, now, wakePageSize)
       if (groups.length > 0) {
-        const outcome = yield* carryOut(sql, { entries: new Map(), links: new Map(), groups, mirrors: [] })
+        const outcome = yield* carryOut(sql, { ...noWork, groups })
         yield* pending.add(sql, outcome.held)
         yield* record(sql, { written: outcome.written, changes: 0, bad: 0, commitMicros: null })
       }
@@ -223,11 +221,11 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
     if (kind === "links") {
       const keys = yield* linkStore.lastSeenIn(sql, partition, truncate.position, pageSize)
       const links = new Map(keys.map((key) => [key, { key, value: null, ...gone }]))
-      return keys.length === 0 ? undefined : { entries: new Map(), links, groups: [], mirrors: [] } satisfies Work
+      return keys.length === 0 ? undefined : { ...noWork, links }
     }
     const stored = yield* entryStore.lastSeenIn(sql, index, partition, truncate.position, pageSize)
-    const entries = new Map(stored.map((entry) => [`${index}\0${entry.key}`, { source: index, key: entry.key, entry: null, isRead: false, ...gone }]))
-    return stored.length === 0 ? undefined : { entries, links: new Map(), groups: [], mirrors: [] } satisfies Work
+    const entries = new Map(stored.map((entry) => [entryId(entry), { source: index, key: entry.key, entry: null, isRead: false, ...gone }]))
+    return stored.length === 0 ? undefined : { ...noWork, entries }
   })
 
   /** All rows of a triggering table are gone: every group that this triggers is worth writing again, a page at a time. */
@@ -256,21 +254,8 @@ const databaseClock = (sql: Sql): Effect.Effect<bigint, PostgresError> =>
     ([row]) => row!.now
   )
 
-const byGroup = (groups: Iterable<GroupKey>): Map<string, Array<string>> => {
-  const keys = new Map<string, Array<string>>()
-  for (const { group, key } of groups) {
-    const ofGroup = keys.get(group)
-    if (ofGroup === undefined) keys.set(group, [key])
-    else ofGroup.push(key)
-  }
-  return keys
-}
-
 const count = (held: ReadonlyMap<string, ReadonlyArray<string>>): number => {
   let sum = 0
   for (const keys of held.values()) sum += keys.length
   return sum
 }
-
-/** The last few: `Math.max` of a whole batch could overflow the stack, and commit times only grow within a partition. */
-const latest = (commitMicros: ReadonlyArray<number>): ReadonlyArray<number> => commitMicros.slice(-100)

@@ -36,15 +36,7 @@ export const makePendingKeys = (tables: StateTables, pipeline: string) => ({
         `select target, key from ${tables.pending} where pipeline = $1 order by since limit 1000 for update skip locked`,
         [pipeline]
       ),
-      (rows) => {
-        const taken = new Map<string, Array<string>>()
-        for (const { key, target } of rows) {
-          const ofTarget = taken.get(target)
-          if (ofTarget === undefined) taken.set(target, [key])
-          else ofTarget.push(key)
-        }
-        return taken
-      }
+      (rows) => new Map([...Map.groupBy(rows, ({ target }) => target)].map(([target, ofTarget]) => [target, ofTarget.map(({ key }) => key)]))
     ),
 
   /** Forgets those of `taken` that are not held any more; the others go to the end of the line, so that many of them keep nobody waiting. */

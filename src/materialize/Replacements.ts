@@ -16,6 +16,9 @@ export interface Work {
   readonly mirrors: ReadonlyArray<{ readonly source: number; readonly key: string }>
 }
 
+/** To be filled in: nothing to do. */
+export const noWork: Work = { entries: new Map(), links: new Map(), groups: [], mirrors: [] }
+
 /** An entry before and after: what it contributed is taken back, what it contributes now is added. */
 export interface Replacement {
   readonly before: StoredEntry | undefined

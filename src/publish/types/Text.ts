@@ -11,7 +11,7 @@ export const quote: EncodeText = (text) => (needsEscape.test(text) ? JSON.string
  * `"a"=>"1", "b"=>NULL` becomes a JSON object as text. hstore prints every key and value in double quotes, with
  * `"` and `\` escaped by `\`. Source: `hstore_out` in Postgres' `contrib/hstore/hstore_io.c`.
  */
-export const hstoreToJson: EncodeText = (text) => {
+const hstoreToJson: EncodeText = (text) => {
   const entries: Array<string> = []
   for (const [, key, value] of text.matchAll(/"((?:[^"\\]|\\.)*)"=>(?:"((?:[^"\\]|\\.)*)"|NULL)/gs)) {
     entries.push(`${JSON.stringify(unescape(key!))}:${value === undefined ? "null" : JSON.stringify(unescape(value))}`)
