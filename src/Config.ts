@@ -37,6 +37,11 @@ const kafka = Config.all({
   deadLetterRetentionHours: Config.Int("deadLetterRetentionHours")
 }).pipe(Config.nested("kafka"))
 
+const snapshot = Config.all({
+  readers: atLeast(1, "readers"),
+  pieceBytes: atLeast(1, "pieceBytes")
+}).pipe(Config.nested("snapshot"))
+
 const publish = Config.all({
   batchBytes: Config.Int("batchBytes"),
   compression: Config.Literals(["none", "gzip", "lz4", "zstd"], "compression"),
@@ -65,7 +70,7 @@ const pipelines = Config.all({
   pendingRetrySeconds: Config.Finite("pendingRetrySeconds")
 }).pipe(Config.nested("pipelines"))
 
-const sections = Config.all({ source, kafka, publish, consume, http, log, pipelines })
+const sections = Config.all({ source, snapshot, kafka, publish, consume, http, log, pipelines })
 
 export type Settings = Effect.Success<typeof sections> & {
   /** The business settings of each pipeline, by name; each pipeline validates its own. */
@@ -191,6 +196,15 @@ function identifierUpTo63(name: string) {
         throw new SyntaxError(`${name}: ${JSON.stringify(text)} must be at most 63 lower-case letters, digits and _`)
       }
       return text
+    })
+  ))
+}
+
+function atLeast(least: number, name: string) {
+  return Config.Int(name).pipe(Config.mapEffect((value) =>
+    attempt(() => {
+      if (value < least) throw new SyntaxError(`${name}: ${value} must be at least ${least}`)
+      return value
     })
   ))
 }
