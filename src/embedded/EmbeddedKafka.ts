@@ -16,11 +16,15 @@ export interface KafkaOptions {
   /** Default: the one of the last start, or a free one. */
   readonly port?: number | undefined
   readonly distribution: KafkaDistribution
+  /** Over the broker's own, by Kafka's names. */
+  readonly settings?: Readonly<Record<string, string | number>>
+  /** Further listeners, their ports by name; `settings` says what protocol they speak. */
+  readonly listeners?: Readonly<Record<string, number>>
 }
 
 /** An Apache Kafka of our own on 127.0.0.1: one broker in KRaft mode. The end of the scope stops it, the data stays. */
 export const start = (
-  { directory, distribution, port: wanted }: KafkaOptions
+  { directory, distribution, listeners, port: wanted, settings }: KafkaOptions
 ): Effect.Effect<{ readonly brokers: string }, EmbeddedServerError, Scope.Scope> =>
   Effect.gen(function*() {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
@@ -30,7 +34,7 @@ export const start = (
     const port = yield* Port.choose(join(directory, "port"), wanted)
     const controllerPort = yield* Port.choose(join(directory, "controller-port"))
     const properties = join(directory, "server.properties")
-    writeFileSync(properties, settings({ data, port, controllerPort }))
+    writeFileSync(properties, ownSettings({ data, port, controllerPort, listeners: listeners ?? {} }) + lines(settings ?? {})) // the last one of a name counts
     if (!existsSync(join(data, "meta.properties"))) yield* format(data, properties, distribution)
 
     const brokers = `127.0.0.1:${port}`
@@ -44,11 +48,21 @@ export const start = (
     return { brokers }
   })
 
-const settings = (place: { readonly data: string; readonly port: number; readonly controllerPort: number }): string => `
+const lines = (settings: Readonly<Record<string, string | number>>): string =>
+  Object.entries(settings).map(([name, value]) => `${name}=${value}\n`).join("")
+
+interface Place {
+  readonly data: string
+  readonly port: number
+  readonly controllerPort: number
+  readonly listeners: Readonly<Record<string, number>>
+}
+
+const ownSettings = (place: Place): string => `
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:${place.controllerPort}
-listeners=PLAINTEXT://127.0.0.1:${place.port},CONTROLLER://127.0.0.1:${place.controllerPort}
+listeners=${listening({ PLAINTEXT: place.port, CONTROLLER: place.controllerPort, ...place.listeners })}
 controller.listener.names=CONTROLLER
 log.dirs=${place.data}
 auto.create.topics.enable=false
@@ -66,6 +80,9 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
 `
+
+const listening = (ports: Readonly<Record<string, number>>): string =>
+  Object.entries(ports).map(([name, port]) => `${name}://127.0.0.1:${port}`).join(",")
 
 const java = ({ classPath, java }: KafkaDistribution, main: string, ...parameters: ReadonlyArray<string>) => [
   java,

@@ -7,7 +7,7 @@ import * as Lsn from "../../src/domain/Lsn.ts"
  * Every row of a table as its topic should show it, by the record's key; made by Postgres alone, so that it owes nothing to the
  * encoders it judges. Knows the types of the hub's tables.
  */
-export const expectedRows = async (database: OwnDatabase, schema: string, table: string): Promise<Map<string, string>> => {
+export const expectedRows = async (database: Pick<OwnDatabase, "query">, schema: string, table: string): Promise<Map<string, string>> => {
   const columns = await database.query<{ name: string; type: string; is_key: boolean }>(
     `select a.attname as name, format_type(a.atttypid, null) as type,
        coalesce(a.attnum = any((select i.indkey::int2[] from pg_index i where i.indrelid = a.attrelid and i.indisprimary)::int2[]), false) as is_key

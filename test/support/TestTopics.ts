@@ -1,6 +1,6 @@
 import { Context, Effect, Layer } from "effect"
 import { randomBytes } from "node:crypto"
-import { type Admin, CompressionCodecs, CompressionTypes, type IHeaders, Kafka, logLevel } from "kafkajs"
+import kafkajs, { type Admin, type IHeaders, type Kafka } from "kafkajs"
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib"
 import { inject } from "vitest"
 
@@ -27,7 +27,7 @@ export interface OwnTopics {
 
 export const createTopics = async (brokers: ReadonlyArray<string> = inject("brokers").split(",")): Promise<OwnTopics> => {
   const prefix = `test-${randomBytes(6).toString("hex")}`
-  const client = new Kafka({ clientId: prefix, brokers: [...brokers], logLevel: logLevel.NOTHING })
+  const client = new kafkajs.Kafka({ clientId: prefix, brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING })
   const admin = client.admin()
   await admin.connect()
   return {
@@ -94,7 +94,7 @@ const asText = (headers: IHeaders | undefined): Record<string, string> =>
   Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name, String(value)]))
 
 process.env.KAFKAJS_NO_PARTITIONER_WARNING = "1"
-CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+kafkajs.CompressionCodecs[kafkajs.CompressionTypes.ZSTD] = () => ({
   compress: async (encoder: { buffer: Buffer }) => zstdCompressSync(encoder.buffer),
   decompress: async (buffer: Buffer) => zstdDecompressSync(buffer)
 })
