@@ -1,6 +1,8 @@
 import { Config, ConfigProvider, Context, Effect, Layer, Redacted, Schema } from "effect"
 import { existsSync, readFileSync } from "node:fs"
 import { parse as parseYaml } from "yaml"
+import * as ColumnName from "./domain/ColumnName.ts"
+import { splitList } from "./domain/SqlIdentifier.ts"
 import * as TableName from "./domain/TableName.ts"
 
 /**
@@ -49,6 +51,24 @@ const publish = Config.all({
   truncates: Config.Boolean("truncates")
 }).pipe(Config.nested("publish"))
 
+const types = Config.all({
+  decimalHandlingMode: Config.Literals(["string", "precise", "double"], "decimalHandlingMode"),
+  timePrecisionMode: Config.Literals(
+    ["adaptive", "adaptive_time_microseconds", "microseconds", "nanoseconds", "connect", "isostring"], "timePrecisionMode"),
+  intervalHandlingMode: Config.Literals(["numeric", "string"], "intervalHandlingMode"),
+  hstoreHandlingMode: Config.Literals(["json", "map"], "hstoreHandlingMode"),
+  binaryHandlingMode: Config.Literals(["bytes", "base64", "base64-url-safe", "hex"], "binaryHandlingMode"),
+  moneyFractionDigits: Config.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 9 })), "moneyFractionDigits"),
+  unavailableValuePlaceholder: Config.NonEmptyString("unavailableValuePlaceholder")
+}).pipe(Config.nested("types"))
+
+const columns = Config.all({
+  exclude: columnList("exclude", ColumnName.parse),
+  hash: columnList("hash", ColumnName.parse),
+  truncate: columnList("truncate", ColumnName.parseWithLength),
+  hashSalt: Config.Redacted("hashSalt").pipe(Config.withDefault(Redacted.make("")))
+}).pipe(Config.nested("columns"))
+
 const consume = Config.all({
   maxBytesPerPartition: Config.Int("maxBytesPerPartition"),
   maxBatchChanges: Config.Int("maxBatchChanges"),
@@ -70,7 +90,7 @@ const pipelines = Config.all({
   pendingRetrySeconds: Config.Finite("pendingRetrySeconds")
 }).pipe(Config.nested("pipelines"))
 
-const sections = Config.all({ source, snapshot, kafka, publish, consume, http, log, pipelines })
+const sections = Config.all({ source, snapshot, kafka, publish, types, columns, consume, http, log, pipelines })
 
 export type Settings = Effect.Success<typeof sections> & {
   /** The business settings of each pipeline, by name; each pipeline validates its own. */
@@ -109,7 +129,7 @@ const load = Effect.fnUntraced(function*(file: string | undefined) {
 
 /** A mistyped option would silently stay at its default. Below `pipelines.settings` each pipeline judges for itself. */
 const refuseUnknown = (file: string, chosen: Record<string, unknown>, defaults: Record<string, unknown>) => {
-  const withoutDefaults = ["source.databaseUrl", "kafka.brokers", "kafka.saslPassword", "http.port"]
+  const withoutDefaults = ["source.databaseUrl", "kafka.brokers", "kafka.saslPassword", "columns.hashSalt", "http.port"]
   const unknown = Object.entries(chosen).flatMap(([section, options]) =>
     !isObject(options) || !isObject(defaults[section])
       ? [section]
@@ -134,9 +154,22 @@ const decode = Effect.fnUntraced(function*(provider: ConfigProvider.ConfigProvid
   if (!isPostgresUrl(Redacted.value(settings.source.databaseUrl))) {
     return yield* new ConfigurationError({ message: "DATABASE_URL must be of the form postgres://role:password@host:port/database." })
   }
+  const problem = columnsProblem(settings.columns)
+  if (problem !== undefined) return yield* new ConfigurationError({ message: problem })
   const pipelineSettings = (merged as { pipelines: { settings: Record<string, unknown> } }).pipelines.settings
   return AppConfig.of({ ...settings, pipelineSettings })
 })
+
+/** What is wrong with the columns' treatment, beyond the spelling of their names. */
+const columnsProblem = ({ exclude, hash, hashSalt, truncate }: Settings["columns"]): string | undefined => {
+  const names = [...exclude, ...hash, ...truncate].map(ColumnName.format)
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) return `columns: ${twice} is listed twice; a column is excluded, hashed or truncated.`
+  if (hash.length > 0 && Redacted.value(hashSalt) === "") {
+    return "columns.hash needs a secret salt, without which short values could be guessed: set CDC_COLUMNS_HASH_SALT, the same for every process and for good."
+  }
+  return undefined
+}
 
 const wellKnownNames = (env: NodeJS.ProcessEnv) => ({
   source: present({ databaseUrl: env.DATABASE_URL }),
@@ -198,6 +231,11 @@ function identifierUpTo63(name: string) {
       return text
     })
   ))
+}
+
+/** Often empty, which counts as absent. */
+function columnList<A>(name: string, parse: (text: string) => A) {
+  return Config.String(name).pipe(Config.withDefault(""), Config.mapEffect((text) => attempt(() => splitList(text).map(parse))))
 }
 
 function atLeast(least: number, name: string) {

@@ -4,6 +4,7 @@ import * as Position from "../domain/Position.ts"
 import type { OldRow, Relation, RowChange } from "../domain/RowChange.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
+import type { ColumnPolicy } from "./ColumnPolicy.ts"
 import { EnvelopeEncoder, type Operation, type Origin } from "./EnvelopeEncoder.ts"
 import { partitionOf } from "./Router.ts"
 import { RowEncoder } from "./RowEncoder.ts"
@@ -17,6 +18,8 @@ export interface RecordEncoderOptions extends Origin {
   readonly tombstones: boolean
   /** A record `t` in every partition on TRUNCATE. */
   readonly truncates: boolean
+  /** What must not leave as it is. */
+  readonly columns: ColumnPolicy
 }
 
 export interface RecordEncoder {
@@ -63,7 +66,7 @@ class TableEncoder {
     this.#options = options
     this.#topic = TopicName.ofTable(options.topicPrefix, relation)
     this.#partitions = options.partitionsOf(this.#topic)
-    this.#rows = new RowEncoder(relation)
+    this.#rows = new RowEncoder(relation, options.columns)
     this.#envelopes = new EnvelopeEncoder(options, relation.schema, relation.table)
   }
 

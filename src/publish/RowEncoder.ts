@@ -1,35 +1,44 @@
 import type { Relation, Tuple } from "../domain/RowChange.ts"
 import * as TableName from "../domain/TableName.ts"
+import { type ColumnPolicy, none, type Treatment } from "./ColumnPolicy.ts"
 import { EncodeError } from "./EncodeError.ts"
-import { unchanged } from "./UnchangedToast.ts"
+import { unchanged, unchangedText } from "./UnchangedToast.ts"
 import { type EncodeText, valueEncoder } from "./ValueEncoder.ts"
 
 /** Writes a relation's rows and keys as JSON text; everything that depends on its columns only is computed once. */
 export class RowEncoder {
   readonly #relation: Relation
+  /** Those that leave the house, in table order: indexes into the relation's. */
+  readonly #columns: ReadonlyArray<number>
   readonly #encoders: ReadonlyArray<EncodeText>
-  /** `{"id":`, `,"name":`, … */
+  /** `{"id":`, `,"name":`, …, in the order of `#columns`. */
   readonly #labels: ReadonlyArray<string>
   readonly #keyLabels: ReadonlyArray<string>
   readonly #unchanged: ReadonlyArray<string>
 
-  constructor(relation: Relation) {
+  /** Throws an `EncodeError` if `policy` takes a column from the key. */
+  constructor(relation: Relation, policy: ColumnPolicy = none) {
+    const treatments = policy.treatmentsOf(relation)
     this.#relation = relation
-    this.#encoders = relation.columns.map(({ type }) => valueEncoder(type))
-    this.#unchanged = relation.columns.map(({ type }) => unchanged(type))
-    this.#labels = labels(relation.columns.map(({ name }) => name))
+    this.#columns = [...relation.columns.keys()].filter((column) => treatments[column] !== "exclude")
+    const { columns } = relation
+    this.#encoders = columns.map(({ type }, column) => isText(treatments[column]) ? treatments[column] : valueEncoder(type))
+    this.#unchanged = columns.map(({ type }, column) => isText(treatments[column]) ? unchangedText : unchanged(type))
+    this.#labels = labels(this.#columns.map((column) => relation.columns[column]!.name))
     this.#keyLabels = labels(relation.key.map((column) => relation.columns[column]!.name))
   }
 
   /** A whole row. A value that was not sent is taken from `old` (REPLICA IDENTITY FULL), else Debezium's placeholder. */
   row(tuple: Tuple, old: Tuple | undefined): string {
+    const columns = this.#columns
     const encoders = this.#encoders
     const labels = this.#labels
     let json = ""
-    for (let column = 0; column < encoders.length; column++) {
+    for (let index = 0; index < columns.length; index++) {
+      const column = columns[index]!
       let value = tuple[column]
       if (value === undefined) value = old?.[column]
-      json += labels[column]! +
+      json += labels[index]! +
         (value === undefined ? this.#unchanged[column]! : value === null ? "null" : encoders[column]!(value))
     }
     return json === "" ? "{}" : `${json}}`
@@ -38,9 +47,10 @@ export class RowEncoder {
   /** An old row of which only the identity's columns were sent: those are real, all others null, and nothing is invented. */
   partialRow(tuple: Tuple): string {
     let json = ""
-    for (let column = 0; column < this.#encoders.length; column++) {
+    for (let index = 0; index < this.#columns.length; index++) {
+      const column = this.#columns[index]!
       const value = tuple[column]
-      json += this.#labels[column]! + (value === undefined || value === null ? "null" : this.#encoders[column]!(value))
+      json += this.#labels[index]! + (value === undefined || value === null ? "null" : this.#encoders[column]!(value))
     }
     return json === "" ? "{}" : `${json}}`
   }
@@ -80,6 +90,9 @@ export class RowEncoder {
     )
   }
 }
+
+/** A hashed or cut value is a JSON string, whatever its column's type. */
+const isText = (treatment: Treatment | undefined): treatment is EncodeText => typeof treatment === "function"
 
 const labels = (names: ReadonlyArray<string>): ReadonlyArray<string> =>
   names.map((name, position) => `${position === 0 ? "{" : ","}${JSON.stringify(name)}:`)

@@ -65,7 +65,8 @@ const nameUuid = (name: string): string => {
   return hash.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-")
 }
 
-const unchangedText = JSON.stringify(placeholder)
+/** Of a value that is published as a JSON string. */
+export const unchangedText = JSON.stringify(placeholder)
 const unchangedBytes = JSON.stringify(Buffer.from(placeholder).toString("base64"))
 const unchangedNumbers = JSON.stringify([...Buffer.from(placeholder)])
 const unchangedHstore = JSON.stringify(JSON.stringify({ [placeholder]: placeholder }))

@@ -13,6 +13,7 @@ import { Postgres } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
+import * as ColumnPolicy from "../publish/ColumnPolicy.ts"
 import type { EncodeError } from "../publish/EncodeError.ts"
 import type { PublishError } from "../publish/PublishError.ts"
 import { makeRecordEncoder } from "../publish/RecordEncoder.ts"
@@ -57,7 +58,7 @@ export const run: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postg
 
 /** From connecting to the first failure. The slot is taken before the topics' ends are read, so that nobody else writes after. */
 const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres | Scope.Scope> = Effect.gen(function*() {
-  const { kafka, publish, source } = yield* AppConfig
+  const { columns, kafka, publish, source } = yield* AppConfig
   const postgres = yield* Postgres
   const outbox = yield* Outbox
   const observer = yield* CaptureObserver
@@ -88,7 +89,8 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     partitionsOf: (topic) => topics.get(topic)?.partitions ?? kafka.partitions,
     compacted: (topic) => topics.get(topic)?.isCompacted ?? false,
     tombstones: publish.tombstones,
-    truncates: publish.truncates
+    truncates: publish.truncates,
+    columns: ColumnPolicy.make(columns)
   })
   const writer = yield* outbox.open({
     clientId: `cdc-${source.slot}`,

@@ -4,6 +4,7 @@ import { Lsn } from "../../src/domain/Lsn.ts"
 import type { OutgoingRecord } from "../../src/domain/OutgoingRecord.ts"
 import type { ColumnType, Relation, RowChange } from "../../src/domain/RowChange.ts"
 import type { Transaction } from "../../src/domain/Transaction.ts"
+import * as ColumnPolicy from "../../src/publish/ColumnPolicy.ts"
 import { EncodeError } from "../../src/publish/EncodeError.ts"
 import { makeRecordEncoder, type RecordEncoderOptions } from "../../src/publish/RecordEncoder.ts"
 import { partitionOf } from "../../src/publish/Router.ts"
@@ -20,7 +21,7 @@ const transaction: Transaction = { xid: 555, commitLsn: Lsn(24_023_128n), commit
 const now = 1_559_033_904_870_841n
 const options: RecordEncoderOptions = {
   topicPrefix: "hub", database: "postgres", connectorVersion: "0.1.0", epoch: 1,
-  partitionsOf: () => 6, compacted: () => true, tombstones: true, truncates: true
+  partitionsOf: () => 6, compacted: () => true, tombstones: true, truncates: true, columns: ColumnPolicy.none
 }
 const common = { relation: customers, transaction, order: 3, collectionOrder: 2 }
 

@@ -1,0 +1,55 @@
+import { Effect, Redacted } from "effect"
+import { describe, expect, it } from "vitest"
+import { AppConfig } from "../src/Config.ts"
+
+const required = { source: { databaseUrl: "postgres://localhost/hub" }, kafka: { brokers: "localhost:9092" } }
+
+const columnsOf = (columns: Readonly<Record<string, string>>) =>
+  Effect.map(AppConfig, (settings) => settings.columns).pipe(Effect.provide(AppConfig.layerOf({ ...required, columns })))
+
+const problemOf = (columns: Readonly<Record<string, string>>) =>
+  Effect.runPromise(Effect.flip(columnsOf(columns)).pipe(Effect.map((error) => {
+    expect(error).toMatchObject({ _tag: "ConfigurationError" })
+    return (error as Error).message
+  })))
+
+describe("the columns that must not leave as they are", () => {
+  it("are none by default", async () => {
+    expect(await Effect.runPromise(columnsOf({}))).toMatchObject({ exclude: [], hash: [], truncate: [] })
+  })
+
+  it("are named as Postgres spells them", async () => {
+    const columns = await Effect.runPromise(columnsOf({
+      exclude: `cl.company_identity.company_name, zoo."Sp ace"."a,b:c"`,
+      hash: "bit.bit_contact_score.person_id",
+      truncate: `outreach.send_log.subject:40, zoo."Sp ace"."d:9":7`,
+      hashSalt: "a long secret salt"
+    }))
+    expect(columns).toMatchObject({
+      exclude: [{ schema: "cl", table: "company_identity", column: "company_name" }, { schema: "zoo", table: "Sp ace", column: "a,b:c" }],
+      hash: [{ schema: "bit", table: "bit_contact_score", column: "person_id" }],
+      truncate: [
+        { schema: "outreach", table: "send_log", column: "subject", characters: 40 },
+        { schema: "zoo", table: "Sp ace", column: "d:9", characters: 7 }
+      ]
+    })
+    expect(Redacted.value(columns.hashSalt)).toBe("a long secret salt")
+    expect(JSON.stringify(columns)).not.toContain("secret")
+  })
+
+  it.each(["company_identity.name", "cl.company_identity", "cl.Company.name", "cl..name", "a.b.c.d"])("%j is refused, and the message shows how", async (name) => {
+    expect(await problemOf({ exclude: name })).toMatch(/Not a column's name.*schema\.table\.column/)
+  })
+
+  it.each(["a.b.c", "a.b.c:0", "a.b.c:-1", "a.b.c:x"])("%j has no length to be cut to", async (name) => {
+    expect(await problemOf({ truncate: name })).toMatch(/No length/)
+  })
+
+  it("are hashed with a salt only", async () => {
+    expect(await problemOf({ hash: "a.b.c" })).toContain("CDC_COLUMNS_HASH_SALT")
+  })
+
+  it("are treated in one way", async () => {
+    expect(await problemOf({ exclude: "a.b.c", truncate: "a.b.\"c\":3" })).toContain("a.b.c is listed twice")
+  })
+})
