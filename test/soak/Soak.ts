@@ -56,7 +56,6 @@ export const soak = async ({ minutes, seed, tell }: SoakOptions): Promise<Verdic
     const settled = await untilSettled(world, tell)
     const recoverySeconds = (Date.now() - healed) / 1000
     tell(`settled ${recoverySeconds.toFixed(1)} s after the last fault`)
-    await untilHeard(witness)
     const judged = await judge(world, witness, await hub.runPromise(AppConfig))
     return {
       faults: inflicted,
@@ -133,6 +132,7 @@ const judge = async (world: World.World, witness: Witness.Witness, config: AppCo
   const verified = await runCdc(["verify"], world.environment).catch((error: Error) => error.message)
   if (!verified.includes("no differences")) findings.push(`verify: ${verified}`)
   await Promise.all(world.instances.map((instance) => instance.stop()))
+  await untilHeard(witness)
 
   const topics = await createTopics([world.brokers])
   const database = { query: world.query }
