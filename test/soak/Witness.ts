@@ -38,7 +38,7 @@ const listen = async (database: Pick<OwnDatabase, "query">, slot: string, deeds:
   for (;;) {
     const rows = await database.query<{ lsn: string; bytes: string; sender: string; said: string }>(
       `select lsn::text, (lsn - '0/0')::text as bytes, xid::text as sender, substr(data, 1, 300) as said
-       from pg_logical_slot_peek_changes($1, null, 20000) where data ~ '^(COMMIT|table (outreach|outreach_ctx|cl|bit)[.])'`, [slot])
+       from pg_logical_slot_peek_changes($1, null, 20000) where data ~ '^(COMMIT|table (outreach|outreach_ctx|cl|"bit")[.])'`, [slot])
     for (const { bytes, said, sender } of rows) {
       const xid = Number(sender)
       if (said.startsWith("COMMIT")) ends.set(xid, BigInt(bytes))
@@ -56,7 +56,7 @@ const note = (deeds: Deeds, xid: number, said: string): void => {
   const match = /^table ([^:]+): (INSERT|UPDATE|DELETE|TRUNCATE):( old-key:)?/.exec(said)
   if (match === null) return
   const [, tables, verb, oldKey] = match
-  for (const table of tables!.split(", ")) {
+  for (const table of tables!.replaceAll("\"", "").split(", ")) { // `bit` is a keyword, and quoted
     const id = `${xid} ${table}`
     const counts = deeds.get(id) ?? noCounts()
     counts[oldKey === undefined ? kinds[verb as keyof typeof kinds] : "moves"]++
