@@ -15,11 +15,11 @@ export class PostgresError extends Schema.TaggedError<PostgresError>()("Postgres
   }
 }
 
-/** Names the thing (`doing`), the cause and the remedy. Never quotes the statement or a row value (`detail` may hold one). */
+/** Names the thing (`doing`), the cause and the remedy. Never quotes the statement or a row value: DETAIL, which may hold one, is not read. */
 export const fromCause = (doing: string, cause: unknown): PostgresError => {
-  const { code = "unknown", message = String(cause) } = cause as { code?: string; message?: string }
+  const { code = "unknown", message = String(cause), routine } = cause as { code?: string; message?: string; routine?: string }
   const reason = reasonOf(code, message)
-  return new PostgresError({ reason, code, message: `${doing}: ${withoutValues(code, message)} (${code})${remedy[reason]}` })
+  return new PostgresError({ reason, code, message: `${doing}: ${withoutValues(code, message, routine)} (${code})${remedy[reason]}` })
 }
 
 const remedy = {
@@ -41,7 +41,17 @@ const reasonOf = (code: string, message: string): PostgresError["reason"] => {
   return "refused"
 }
 
-/** Class 22 (data exceptions) quotes the offending value in its message: keep what comes before it. Who raises P0 or 44 in a function may quote any. */
-const withoutValues = (code: string, message: string): string =>
-  /^(P0|44)/.test(code) ? "a function or check of the database refused it (its message is withheld, for it may hold a row's values)"
-    : code.startsWith("22") ? message.replace(/: ".*$/s, "").replace(/".*"/s, "(value withheld)") : message
+/**
+ * A message without what it may quote of a row. Class 22 (data exceptions) names the offending value behind a colon or in quotes,
+ * which differ with `lc_messages`: what comes before them is kept. Who raises an error in a function may quote anything, whatever
+ * SQLSTATE is chosen; `routine` is the server's C function that reported it.
+ */
+const withoutValues = (code: string, message: string, routine: string | undefined): string => {
+  if (/^(P0|44)/.test(code) || raisedBy.test(routine ?? "")) {
+    return "a function or check of the database refused it (its message is withheld, for it may hold a row's values)"
+  }
+  return code.startsWith("22") ? `${message.split(/\s*[:"'«»„“”‹›「『：]/u, 1)[0]!} (value withheld)` : message
+}
+
+/** PL/pgSQL's RAISE, PL/Python's and PL/Perl's errors. Source: `src/pl/` of PostgreSQL. */
+const raisedBy = /^(exec_stmt_raise|PLy_|plperl_|pltcl_)/

@@ -1,0 +1,33 @@
+import { describe, expect, it } from "vitest"
+import { fromCause } from "../../src/connections/PostgresError.ts"
+
+const secret = "ann@hub.example"
+
+/** As `pg` hands them over; messages as Postgres 15 and 18 word them. */
+const errors = [
+  { code: "23505", message: `duplicate key value violates unique constraint "people_email_key"`, detail: `Key (email)=(${secret}) already exists.` },
+  { code: "23514", message: `new row for relation "people" violates check constraint "adult"`, detail: `Failing row contains (1, ${secret}).` },
+  { code: "22P02", message: `invalid input syntax for type integer: "${secret}"` },
+  { code: "22P02", message: `invalid input syntax for type integer: "7\n${secret} "quoted""` },
+  { code: "22P02", message: `syntaxe en entrée invalide pour le type integer : « ${secret} »` },
+  { code: "22P02", message: `ungültige Eingabesyntax für Typ integer: »${secret}«` },
+  { code: "22003", message: `value "${secret}" is out of range for type integer` },
+  { code: "22021", message: `invalid byte sequence for encoding "UTF8": ${secret}` },
+  { code: "P0001", message: `no such person: ${secret}`, routine: "exec_stmt_raise" },
+  { code: "23505", message: `person ${secret} is there already`, routine: "exec_stmt_raise" },
+  { code: "44000", message: `new row violates check option for view "${secret}"` }
+]
+
+describe("a failure of Postgres", () => {
+  it.each(errors)("$code: $message is told without a row's values", (cause) => {
+    const error = fromCause("Writing the aggregates", cause)
+    expect(JSON.stringify(error)).not.toContain("hub.example")
+    expect(error.message).not.toContain("hub.example")
+    expect(error.message).toMatch(/^Writing the aggregates: \S.*\(\w{5}\)/)
+  })
+
+  it("keeps what a person needs to find the cause", () => {
+    expect(fromCause("Writing", errors[0]!).message).toBe(`Writing: duplicate key value violates unique constraint "people_email_key" (23505)`)
+    expect(fromCause("Writing", errors[2]!).message).toBe("Writing: invalid input syntax for type integer (value withheld) (22P02)")
+  })
+})
