@@ -1,11 +1,13 @@
 import { Effect } from "effect"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import { isKeyChange } from "../domain/KeyChange.ts"
+import type { Lsn } from "../domain/Lsn.ts"
 import type { Relation, RowChange } from "../domain/RowChange.ts"
 import type { TableName } from "../domain/TableName.ts"
 import type { Transaction } from "../domain/Transaction.ts"
 import { CaptureError } from "./CaptureError.ts"
 import type { Catalogue } from "./Catalogue.ts"
+import { StreamedXids } from "./StreamedXids.ts"
 import type { WalMessage, WalRelation } from "./WalMessage.ts"
 
 export type Commit = Extract<WalMessage, { readonly _tag: "Commit" }>
@@ -14,10 +16,27 @@ export type Commit = Extract<WalMessage, { readonly _tag: "Commit" }>
 export interface ChangeBatch {
   /** Of the selected tables, in commit order. */
   readonly changes: ReadonlyArray<RowChange>
+  /** Messages under our prefix, in order; mostly there are none. */
+  readonly marks: ReadonlyArray<Mark>
   /** The last transaction that ends in it. */
   readonly lastCommit: Commit | undefined
   readonly commits: number
 }
+
+/** A message of `pg_logical_emit_message` in its place among the changes. */
+export interface Mark {
+  /** How many of the batch's changes come before it. */
+  readonly changesBefore: number
+  /** How many transactions the stream had begun before it: a place in `ChangeReader.streamed`. */
+  readonly transactionsBefore: number
+  readonly prefix: string
+  readonly content: string
+  /** Of a message outside of transactions the end of its record: every commit streamed before it starts below this − 1. */
+  readonly lsn: Lsn
+}
+
+/** Messages under other prefixes are other people's. */
+const ourPrefix = "cdc."
 
 /**
  * Turns the messages of one stream into changes that say everything about themselves. Ordinals count the row messages as the
@@ -32,6 +51,8 @@ export class ChangeReader {
   readonly #counts = new Map<number, number>()
   #transaction: Transaction | undefined
   #order = 0
+  /** The transactions that this stream brought. */
+  readonly streamed = new StreamedXids()
 
   constructor(catalogue: Catalogue, isSelected: (table: TableName) => boolean) {
     this.#catalogue = catalogue
@@ -40,7 +61,7 @@ export class ChangeReader {
 
   /** Asks the catalogue for relations that are new or changed, before the rows after them are read; else it is a plain loop. */
   readonly read = (messages: ReadonlyArray<WalMessage>): Effect.Effect<ChangeBatch, CaptureError | PostgresError> => {
-    const batch: MutableBatch = { changes: [], lastCommit: undefined, commits: 0 }
+    const batch: MutableBatch = { changes: [], marks: [], lastCommit: undefined, commits: 0 }
     const from = (start: number): Effect.Effect<ChangeBatch, CaptureError | PostgresError> =>
       Effect.suspend(() => {
         const stop = this.#readUntilUnknown(messages, start, batch)
@@ -64,6 +85,7 @@ export class ChangeReader {
           this.#transaction = message.transaction
           this.#order = 0
           this.#counts.clear()
+          this.streamed.add(message.transaction.xid)
           break
         case "Commit":
           this.#transaction = undefined
@@ -85,6 +107,8 @@ export class ChangeReader {
           for (const oid of message.relationOids) this.#readTruncate(oid, batch.changes)
           break
         case "Message":
+          if (message.prefix.startsWith(ourPrefix)) batch.marks.push(this.#markOf(message, batch.changes.length))
+          break
         case "Type":
         case "Origin":
           break // they change no row
@@ -101,6 +125,11 @@ export class ChangeReader {
     if (message._tag === "Insert") into.push({ kind: "insert", ...place, after: message.after })
     else if (message._tag === "Update") into.push({ kind: "update", ...place, before: message.before, after: message.after })
     else into.push({ kind: "delete", ...place, before: message.before })
+  }
+
+  #markOf(message: Extract<WalMessage, { readonly _tag: "Message" }>, changesBefore: number): Mark {
+    const { lsn, prefix } = message
+    return { changesBefore, transactionsBefore: this.streamed.count, prefix, content: message.content.toString(), lsn }
   }
 
   #readTruncate(oid: number, into: Array<RowChange>): void {
@@ -132,6 +161,7 @@ export class ChangeReader {
 
 interface MutableBatch {
   readonly changes: Array<RowChange>
+  readonly marks: Array<Mark>
   lastCommit: Commit | undefined
   commits: number
 }

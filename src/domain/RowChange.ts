@@ -38,8 +38,8 @@ export interface Relation {
  */
 export type Tuple = ReadonlyArray<string | null | undefined>
 
-/** The mark of a snapshot read in `source.snapshot`, as Debezium writes it. */
-export type SnapshotMark = "first" | "first_in_data_collection" | "true" | "last_in_data_collection" | "last"
+/** The mark of a snapshot read in `source.snapshot`, as Debezium writes it; `incremental`: read again while streaming. */
+export type SnapshotMark = "first" | "first_in_data_collection" | "true" | "last_in_data_collection" | "last" | "incremental"
 
 interface Common {
   readonly relation: Relation

@@ -1,7 +1,7 @@
 import * as Headers from "../domain/Headers.ts"
 import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
 import * as Position from "../domain/Position.ts"
-import type { OldRow, Relation, RowChange } from "../domain/RowChange.ts"
+import type { OldRow, Relation, RowChange, Tuple } from "../domain/RowChange.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import type { ColumnPolicy } from "./ColumnPolicy.ts"
@@ -30,20 +30,23 @@ export interface RecordEncoder {
    * Throws an `EncodeError` where Postgres did not send the key.
    */
   readonly encode: (change: RowChange, nowMicros: bigint, into: Array<OutgoingRecord>) => void
+  /** The text of a row's key, as its records will have it; undefined: the table has none. */
+  readonly key: (relation: Relation, row: Tuple) => string | undefined
 }
 
 /** A table is compiled when its `Relation` object is first seen; a changed table is another object. */
 export const makeRecordEncoder = (options: RecordEncoderOptions): RecordEncoder => {
   const tables = new WeakMap<Relation, TableEncoder>()
   let last: TableEncoder | undefined
+  const tableOf = (relation: Relation): TableEncoder => {
+    if (last?.relation === relation) return last
+    last = tables.get(relation) ?? new TableEncoder(relation, options)
+    tables.set(relation, last)
+    return last
+  }
   return {
-    encode: (change, nowMicros, into) => {
-      if (last?.relation !== change.relation) {
-        last = tables.get(change.relation) ?? new TableEncoder(change.relation, options)
-        tables.set(change.relation, last)
-      }
-      last.encode(change, nowMicros, into)
-    }
+    encode: (change, nowMicros, into) => tableOf(change.relation).encode(change, nowMicros, into),
+    key: (relation, row) => tableOf(relation).key(row)
   }
 }
 
@@ -68,6 +71,10 @@ class TableEncoder {
     this.#partitions = options.partitionsOf(this.#topic)
     this.#rows = new RowEncoder(relation, options.columns)
     this.#envelopes = new EnvelopeEncoder(options, relation.schema, relation.table)
+  }
+
+  key(row: Tuple): string | undefined {
+    return this.#rows.key(row, undefined)
   }
 
   encode(change: RowChange, nowMicros: bigint, into: Array<OutgoingRecord>): void {

@@ -1,4 +1,4 @@
-import { Duration, Effect, Exit, Scope } from "effect"
+import { Duration, Effect, Exit, Latch, Scope } from "effect"
 import { CaptureError } from "../capture/CaptureError.ts"
 import * as CaptureState from "../capture/CaptureState.ts"
 import * as Catalogue from "../capture/Catalogue.ts"
@@ -26,6 +26,7 @@ import * as SendAhead from "./SendAhead.ts"
 import * as SnapshotPublisher from "./SnapshotPublisher.ts"
 import * as StreamPublisher from "./StreamPublisher.ts"
 import { version } from "./Version.ts"
+import * as Watermarks from "./Watermarks.ts"
 
 export type CaptureFailure = CaptureError | EncodeError | KafkaError | PostgresError | PublishError
 
@@ -107,7 +108,12 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     yield* Scope.close(snapshotScope, Exit.void)
     const selected = new Set(source.tables.map(TableName.format))
     const reader = new ChangeReader(catalogue, (table) => selected.has(TableName.format(table)))
-    return yield* StreamPublisher.publish({ stream, reader, encoder, tails, writer, sends, state })
+    const requested = yield* Latch.make(false)
+    return yield* StreamPublisher.publish({
+      stream, reader, encoder, tails, writer, sends, state,
+      watermarks: Watermarks.make(postgres),
+      requested: (slot) => slot === source.slot && requested.openUnsafe()
+    })
   })
   observer.running()
   return yield* Effect.raceAllFirst([work, sends.failure, lease.lost])

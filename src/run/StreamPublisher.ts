@@ -2,6 +2,7 @@ import { Effect, type Scope } from "effect"
 import type { CaptureError } from "../capture/CaptureError.ts"
 import type { CaptureState } from "../capture/CaptureState.ts"
 import type { ChangeReader, Commit } from "../capture/ChangeReader.ts"
+import * as Rereads from "../capture/Rereads.ts"
 import type { ReplicationStream } from "../capture/ReplicationStream.ts"
 import type { KafkaError } from "../connections/KafkaError.ts"
 import { Postgres } from "../connections/Postgres.ts"
@@ -18,6 +19,7 @@ import { CaptureObserver } from "./CaptureObserver.ts"
 import * as Encoding from "./Encoding.ts"
 import { writeObserved } from "./Outbox.ts"
 import type { SendAhead } from "./SendAhead.ts"
+import type { Watermarks } from "./Watermarks.ts"
 
 export interface StreamWork {
   readonly stream: ReplicationStream
@@ -28,21 +30,42 @@ export interface StreamWork {
   readonly writer: TopicWriter
   readonly sends: SendAhead<KafkaError>
   readonly state: CaptureState
+  readonly watermarks: Watermarks
+  /** Told of the slots for which somebody has asked for a re-read. */
+  readonly requested: (slot: string) => unknown
 }
 
-/** Publishes the stream for ever. While one batch is being sent the next is decoded and encoded. */
+/**
+ * Publishes the stream for ever. While one batch is being sent the next is decoded and encoded. At a watermark it stands still, with
+ * everything before acknowledged, until what is to be done there is done.
+ */
 export const publish = Effect.fnUntraced(function*(
   work: StreamWork
 ): Effect.fn.Return<never, CaptureError | EncodeError | PostgresError, Postgres | Scope.Scope> {
   const observer = yield* CaptureObserver
   const progress = yield* recordProgress(work.state)
   const withoutHeld = dropHeld(work.tails)
-  for (;;) {
-    const messages = yield* work.stream.take
-    const { changes, commits, lastCommit } = yield* work.reader.read(messages)
+  const recordsOf = Effect.fnUntraced(function*(changes: ReadonlyArray<RowChange>) {
     const encoded: Array<OutgoingRecord> = []
     yield* Encoding.encode(work.encoder, changes, encoded)
-    const records = withoutHeld(encoded)
+    work.watermarks.passed(changes, encoded)
+    return withoutHeld(encoded)
+  })
+  for (;;) {
+    const messages = yield* work.stream.take
+    const { changes, commits, lastCommit, marks } = yield* work.reader.read(messages)
+    let sent = 0
+    for (const mark of marks) {
+      if (mark.prefix === Rereads.requestPrefix) work.requested(mark.content)
+      const action = work.watermarks.actionAt(mark)
+      if (action === undefined) continue
+      const before = yield* recordsOf(changes.slice(sent, mark.changesBefore))
+      sent = mark.changesBefore
+      yield* work.sends.submit(writeObserved(work.writer, before))
+      yield* work.sends.flush
+      yield* action
+    }
+    const records = yield* recordsOf(sent === 0 ? changes : changes.slice(sent))
     observer.transactions(commits)
     Encoding.count(changes, (change, op, count) => observer.changes(TableName.format(change.relation), op, count))
     yield* work.sends.submit(Effect.tap(writeObserved(work.writer, records), () =>
