@@ -8,6 +8,7 @@ import type { ColumnPolicy } from "./ColumnPolicy.ts"
 import { EnvelopeEncoder, type Operation, type Origin } from "./EnvelopeEncoder.ts"
 import { partitionOf } from "./Router.ts"
 import { RowEncoder } from "./RowEncoder.ts"
+import type { TypeMapping } from "./TypeMapping.ts"
 
 export interface RecordEncoderOptions extends Origin {
   /** How many partitions a topic has. Asked once per relation: it never changes. */
@@ -18,6 +19,8 @@ export interface RecordEncoderOptions extends Origin {
   readonly tombstones: boolean
   /** A record `t` in every partition on TRUNCATE. */
   readonly truncates: boolean
+  /** How values are written. */
+  readonly types: TypeMapping
   /** What must not leave as it is. */
   readonly columns: ColumnPolicy
 }
@@ -69,7 +72,7 @@ class TableEncoder {
     this.#options = options
     this.#topic = TopicName.ofTable(options.topicPrefix, relation)
     this.#partitions = options.partitionsOf(this.#topic)
-    this.#rows = new RowEncoder(relation, options.columns)
+    this.#rows = new RowEncoder(relation, options.types, options.columns)
     this.#envelopes = new EnvelopeEncoder(options, relation.schema, relation.table)
   }
 

@@ -1,9 +1,9 @@
 import type { Relation, Tuple } from "../domain/RowChange.ts"
 import * as TableName from "../domain/TableName.ts"
-import { type ColumnPolicy, none, type Treatment } from "./ColumnPolicy.ts"
+import type { ColumnPolicy, Treatment } from "./ColumnPolicy.ts"
 import { EncodeError } from "./EncodeError.ts"
-import { unchanged, unchangedText } from "./UnchangedToast.ts"
-import { type EncodeText, valueEncoder } from "./ValueEncoder.ts"
+import type { TypeMapping } from "./TypeMapping.ts"
+import type { EncodeText } from "./ValueEncoder.ts"
 
 /** Writes a relation's rows and keys as JSON text; everything that depends on its columns only is computed once. */
 export class RowEncoder {
@@ -17,13 +17,13 @@ export class RowEncoder {
   readonly #unchanged: ReadonlyArray<string>
 
   /** Throws an `EncodeError` if `policy` takes a column from the key. */
-  constructor(relation: Relation, policy: ColumnPolicy = none) {
+  constructor(relation: Relation, types: TypeMapping, policy: ColumnPolicy) {
     const treatments = policy.treatmentsOf(relation)
     this.#relation = relation
     this.#columns = [...relation.columns.keys()].filter((column) => treatments[column] !== "exclude")
     const { columns } = relation
-    this.#encoders = columns.map(({ type }, column) => isText(treatments[column]) ? treatments[column] : valueEncoder(type))
-    this.#unchanged = columns.map(({ type }, column) => isText(treatments[column]) ? unchangedText : unchanged(type))
+    this.#encoders = columns.map(({ type }, column) => isText(treatments[column]) ? treatments[column] : types.encoderOf(type))
+    this.#unchanged = columns.map(({ type }, column) => isText(treatments[column]) ? types.unchangedText : types.unchangedOf(type))
     this.#labels = labels(this.#columns.map((column) => relation.columns[column]!.name))
     this.#keyLabels = labels(relation.key.map((column) => relation.columns[column]!.name))
   }

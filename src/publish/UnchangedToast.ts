@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto"
 import type { ColumnType } from "../domain/RowChange.ts"
-import { unavailableValue as placeholder } from "../domain/UnavailableValue.ts"
+import { bytesAs } from "./types/Bits.ts"
+import type { Modes } from "./types/Modes.ts"
 import { isMappedArray } from "./ValueEncoder.ts"
 
 /**
@@ -8,65 +9,92 @@ import { isMappedArray } from "./ValueEncoder.ts"
  * where it has one (`UnchangedToastedReplicationMessageColumn`); for types that it does not map, and for other arrays, the form
  * nearest to it that can't be taken for a value. A numeric is null there, and so here.
  */
-export const unchanged = (type: ColumnType): string => {
-  if (type.kind === "array") return isMappedArray(type) ? unchangedArray(type.element!) : unchangedText
-  if (type.kind !== "base") return unchangedText
-  switch (type.name) {
-    case "numeric":
-      return "null"
-    case "bytea":
-    case "bit":
-    case "varbit":
-      return unchangedBytes
-    case "hstore":
-      return unchangedHstore
-    case "vector":
-    case "halfvec":
-      return unchangedNumbers
-    case "geometry":
-    case "geography":
-      return `{"wkb":${unchangedBytes},"srid":null}`
-    default:
-      return unchangedText
+export const makeUnchanged = (modes: Modes): (type: ColumnType) => string => {
+  const { bytea, byteaElement, bytes, hstore, numbers, text, uuid } = placeholders(modes)
+
+  const ofArray = (element: ColumnType): string => {
+    switch (element.kind === "base" ? element.name : "text") {
+      case "bool":
+        return "null"
+      case "int2":
+      case "int4":
+      case "int8":
+      case "oid":
+      case "float4":
+      case "float8":
+        return numbers
+      case "date":
+      case "time":
+      case "timestamp":
+        return modes.timePrecisionMode === "isostring" ? `[${text}]` : numbers
+      case "bytea":
+        return `[${byteaElement}]`
+      case "bit":
+        return `[${bytes}]`
+      case "hstore":
+        return `[${hstore}]`
+      case "uuid":
+        return `[${uuid}]`
+      default:
+        return `[${text}]`
+    }
+  }
+
+  return (type) => {
+    if (type.kind === "array") return isMappedArray(type) ? ofArray(type.element!) : text
+    if (type.kind !== "base") return text
+    switch (type.name) {
+      case "numeric":
+        return "null"
+      case "bytea":
+        return bytea
+      case "bit":
+      case "varbit":
+        return bytes
+      case "hstore":
+        return hstore
+      case "vector":
+      case "halfvec":
+        return numbers
+      case "geometry":
+      case "geography":
+        return `{"wkb":${bytes},"srid":null}`
+      default:
+        return text
+    }
   }
 }
 
-const unchangedArray = (element: ColumnType): string => {
-  switch (element.kind === "base" ? element.name : "text") {
-    case "bool":
-      return "null"
-    case "int2":
-    case "int4":
-    case "int8":
-    case "oid":
-    case "float4":
-    case "float8":
-    case "date":
-    case "time":
-    case "timestamp":
-      return unchangedNumbers
-    case "bytea":
-    case "bit":
-      return `[${unchangedBytes}]`
-    case "hstore":
-      return `[${unchangedHstore}]`
-    case "uuid":
-      return `["${nameUuid(placeholder)}"]`
-    default:
-      return `[${unchangedText}]`
+/** Of a value that is published as a JSON string, whatever its type. */
+export const unchangedText = (modes: Modes): string => JSON.stringify(placeholderBytes(modes).toString())
+
+/** The placeholder in each form, as JSON text. */
+const placeholders = (modes: Modes) => {
+  const raw = placeholderBytes(modes)
+  const text = unchangedText(modes)
+  const object = `{${text}:${text}}`
+  const { binaryHandlingMode, hstoreHandlingMode } = modes
+  return {
+    text,
+    bytes: bytesAs.bytes(raw),
+    /** Under `hex` Debezium writes the text as it is, though not inside of arrays. */
+    bytea: binaryHandlingMode === "hex" ? text : bytesAs[binaryHandlingMode](raw),
+    byteaElement: bytesAs[binaryHandlingMode](raw),
+    hstore: hstoreHandlingMode === "map" ? object : JSON.stringify(object),
+    /** Signed, as Java's bytes are. */
+    numbers: JSON.stringify([...new Int8Array(raw)]),
+    uuid: JSON.stringify(nameUuid(raw))
   }
 }
+
+/** The placeholder may be given as `hex:` and its bytes. */
+const placeholderBytes = ({ unavailableValuePlaceholder: placeholder }: Modes): Buffer =>
+  placeholder.startsWith("hex:") ? Buffer.from(placeholder.slice(4), "hex") : Buffer.from(placeholder)
 
 /** Java's `UUID.nameUUIDFromBytes`: the MD5 with version 3 and the IETF variant set. */
-const nameUuid = (name: string): string => {
+const nameUuid = (name: Buffer): string => {
   const hash = createHash("md5").update(name).digest()
   hash[6] = (hash[6]! & 0x0f) | 0x30
   hash[8] = (hash[8]! & 0x3f) | 0x80
   return hash.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-")
 }
-
-/** Of a value that is published as a JSON string. */
-export const unchangedText = JSON.stringify(placeholder)
-const unchangedBytes = JSON.stringify(Buffer.from(placeholder).toString("base64"))
-const unchangedNumbers = JSON.stringify([...Buffer.from(placeholder)])
-const unchangedHstore = JSON.stringify(JSON.stringify({ [placeholder]: placeholder }))

@@ -3,7 +3,6 @@ import { CaptureError } from "../capture/CaptureError.ts"
 import * as CaptureState from "../capture/CaptureState.ts"
 import * as Catalogue from "../capture/Catalogue.ts"
 import { ChangeReader } from "../capture/ChangeReader.ts"
-import * as Identity from "../capture/Identity.ts"
 import * as ReplicationStream from "../capture/ReplicationStream.ts"
 import * as Snapshot from "../capture/Snapshot.ts"
 import { AppConfig } from "../Config.ts"
@@ -11,6 +10,8 @@ import type { Kafka } from "../connections/Kafka.ts"
 import type { KafkaError } from "../connections/KafkaError.ts"
 import { Postgres } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
+import * as Lsn from "../domain/Lsn.ts"
+import type { Position } from "../domain/Position.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import * as ColumnPolicy from "../publish/ColumnPolicy.ts"
@@ -19,10 +20,13 @@ import type { PublishError } from "../publish/PublishError.ts"
 import { makeRecordEncoder } from "../publish/RecordEncoder.ts"
 import * as Tails from "../publish/Tails.ts"
 import * as Topics from "../publish/Topics.ts"
+import * as TypeMapping from "../publish/TypeMapping.ts"
 import { CaptureObserver } from "./CaptureObserver.ts"
+import * as Journal from "./Journal.ts"
 import * as Lease from "./Lease.ts"
 import { Outbox } from "./Outbox.ts"
 import * as SendAhead from "./SendAhead.ts"
+import * as SlotCheck from "./SlotCheck.ts"
 import * as SnapshotPublisher from "./SnapshotPublisher.ts"
 import * as StreamPublisher from "./StreamPublisher.ts"
 import { version } from "./Version.ts"
@@ -59,12 +63,15 @@ export const run: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postg
 
 /** From connecting to the first failure. The slot is taken before the topics' ends are read, so that nobody else writes after. */
 const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres | Scope.Scope> = Effect.gen(function*() {
-  const { columns, kafka, publish, source } = yield* AppConfig
+  const { columns, kafka, publish, source, types } = yield* AppConfig
   const postgres = yield* Postgres
   const outbox = yield* Outbox
   const observer = yield* CaptureObserver
   const state = CaptureState.make(source.stateSchema, source.slot)
-  const { generatedColumns, record } = yield* Identity.verify(postgres, state, source)
+  const journal = yield* Journal.open(source.slot)
+  const remembered = yield* journal.read
+  const before = yield* SlotCheck.check(state, source, { journal: () => remembered, tail: undefined, isReader: false })
+  const { generatedColumns } = before.publication
   const catalogue = Catalogue.make(postgres)
   const tables = yield* presentTables(catalogue, source.tables, generatedColumns)
   const wanted = tables.map(({ relation }) => ({ topic: TopicName.ofTable(kafka.topicPrefix, relation), hasKey: relation.key.length > 0 }))
@@ -74,13 +81,16 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
 
   // Its transaction must not outlive the snapshot: it holds locks, and back the vacuum.
   const snapshotScope = yield* Scope.fork(yield* Effect.scope)
-  const snapshot = record.snapshot === "pending"
-    ? yield* Scope.provide(SnapshotPublisher.begin(state, source.slot, namesOf(tables)), snapshotScope)
+  const snapshot = before.record.snapshot === "pending"
+    ? yield* SnapshotPublisher.begin(state, source.slot, namesOf(tables), {
+      epoch: before.record.epoch,
+      note: Journal.keep(journal, before.entry).note
+    }).pipe(Scope.provide(snapshotScope))
     : undefined
   const stream = yield* ReplicationStream.open(source, snapshot === undefined ? Effect.sync(observer.standingBy) : giveUpSnapshot(source.slot))
   const lease = yield* Lease.hold(source.walSenderTimeoutSeconds * 500) // half: the server may count from some seconds earlier
   const tails = yield* Tails.read([...topics.keys()])
-  yield* Identity.verifyHistory(postgres, record.epoch, tails.last)
+  const { positions, record } = yield* verifyHeld(state, journal, tails.last, before.record.epoch)
   const sends = yield* SendAhead.make<KafkaError>()
   const encoder = makeRecordEncoder({
     topicPrefix: kafka.topicPrefix,
@@ -91,6 +101,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     compacted: (topic) => topics.get(topic)?.isCompacted ?? false,
     tombstones: publish.tombstones,
     truncates: publish.truncates,
+    types: TypeMapping.make(types),
     columns: ColumnPolicy.make(columns)
   })
   const writer = yield* outbox.open({
@@ -116,7 +127,31 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     })
   })
   observer.running()
-  return yield* Effect.raceAllFirst([work, sends.failure, lease.lost])
+  return yield* Effect.raceAllFirst([
+    work,
+    sends.failure,
+    lease.lost,
+    stream.confirming((lsn) => lease.isHeld() ? positions.note(lsn) : Effect.never),
+    SlotCheck.watch(state, source, positions.last)
+  ])
+})
+
+/**
+ * While this process waited for the slot, another one read it, or somebody made it anew; and only now do the topics' ends stay. So
+ * all is checked again before anything is written or confirmed.
+ */
+const verifyHeld = Effect.fnUntraced(function*(state: CaptureState.CaptureState, journal: Journal.Journal, tail: Position | undefined, epoch: number) {
+  const { source } = yield* AppConfig
+  const remembered = yield* journal.read
+  const { entry, record } = yield* SlotCheck.check(state, source, { journal: () => remembered, tail, isReader: true })
+  if (record.epoch !== epoch) {
+    return yield* new CaptureError({ reason: "interrupted", message: `Replication slot ${source.slot} was made anew by \`cdc setup --resnapshot\` meanwhile` })
+  }
+  if (remembered?.epoch !== epoch) {
+    yield* Effect.logWarning(`replication slot ${source.slot} has no entry in the journal yet: taken over as it stands, at ${Lsn.format(entry.confirmed)}`)
+  }
+  if (remembered?.epoch !== epoch || remembered.timeline !== entry.timeline) yield* journal.write(entry)
+  return { record, positions: Journal.keep(journal, entry) }
 })
 
 /** Another process took the slot after we began: it reads the tables anew, and our snapshot would hold its locks while we stand by. */

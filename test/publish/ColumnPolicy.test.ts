@@ -8,6 +8,7 @@ import type { Relation } from "../../src/domain/RowChange.ts"
 import * as ColumnPolicy from "../../src/publish/ColumnPolicy.ts"
 import { EncodeError } from "../../src/publish/EncodeError.ts"
 import { RowEncoder } from "../../src/publish/RowEncoder.ts"
+import { defaultTypes } from "./DefaultTypes.ts"
 
 const column = (name: string, type: string) => ({ name, typeOid: 0, type: { name: type, kind: "base" as const, modifier: -1 } })
 const people: Relation = {
@@ -26,7 +27,7 @@ const policy = (columns: { exclude?: string; hash?: string; truncate?: string })
 const sha256 = (text: string) => createHash("sha256").update("pepper", "utf8").update(text, "utf8").digest("hex")
 
 const row = (columns: Parameters<typeof policy>[0], tuple: ReadonlyArray<string | null | undefined>) =>
-  JSON.parse(new RowEncoder(people, policy(columns)).row(tuple, undefined)) as Record<string, unknown>
+  JSON.parse(new RowEncoder(people, defaultTypes, policy(columns)).row(tuple, undefined)) as Record<string, unknown>
 
 describe("a column that must not leave as it is", () => {
   it("is left out, hashed or cut; the others are not touched", () => {
@@ -38,21 +39,21 @@ describe("a column that must not leave as it is", () => {
 
   it("is left out wherever it stands in the table", () => {
     expect(row({ exclude: `cl."People".born` }, ["a", "2001-02-03", "n", "1.5"])).toEqual({ email: "a", note: "n", "a,b": "1.5" })
-    const keyless = new RowEncoder({ ...people, key: [] }, policy({ exclude: people.columns.map(({ name }) => ColumnName.format({ ...people, column: name })).join(",") }))
+    const keyless = new RowEncoder({ ...people, key: [] }, defaultTypes, policy({ exclude: people.columns.map(({ name }) => ColumnName.format({ ...people, column: name })).join(",") }))
     expect(keyless.row(["a", "b", "c", "1"], undefined)).toBe("{}")
   })
 
   it("of the key has one hash in key and value, and the same in another table", () => {
     const hash = `cl."People".email, bit.contact.mail`
-    const encoder = new RowEncoder(people, policy({ hash }))
+    const encoder = new RowEncoder(people, defaultTypes, policy({ hash }))
     expect(JSON.parse(encoder.key(["ann@hub.example"], undefined)!)).toEqual({ email: sha256("ann@hub.example") })
     expect(row({ hash }, ["ann@hub.example", null, null, null]).email).toBe(sha256("ann@hub.example"))
-    const contact = new RowEncoder({ ...people, schema: "bit", table: "contact", columns: [column("mail", "varchar")] }, policy({ hash }))
+    const contact = new RowEncoder({ ...people, schema: "bit", table: "contact", columns: [column("mail", "varchar")] }, defaultTypes, policy({ hash }))
     expect(contact.row(["ann@hub.example"], undefined)).toBe(`{"mail":"${sha256("ann@hub.example")}"}`)
   })
 
   it("is treated in old rows as in new ones", () => {
-    const encoder = new RowEncoder(people, policy({ exclude: `cl."People".note`, hash: `cl."People".email` }))
+    const encoder = new RowEncoder(people, defaultTypes, policy({ exclude: `cl."People".note`, hash: `cl."People".email` }))
     expect(JSON.parse(encoder.partialRow(["a", undefined, undefined, undefined]))).toEqual({ email: sha256("a"), born: null, "a,b": null })
     expect(JSON.parse(encoder.row(["a", undefined, "n", null], ["z", "2001-02-03", "secret", "1"])))
       .toEqual({ email: sha256("a"), born: 11_356, "a,b": null })
@@ -77,7 +78,7 @@ describe("a column that must not leave as it is", () => {
 
   it.each(["exclude", "truncate"] as const)("of the key can't be named in columns.%s, because rows would share a key", (kind) => {
     const name = `cl."People".email${kind === "truncate" ? ":2" : ""}`
-    expect(() => new RowEncoder(people, policy({ [kind]: name }))).toThrow(EncodeError)
-    expect(() => new RowEncoder(people, policy({ [kind]: name }))).toThrow(/cl\."People"\.email is part of its table's key.*columns\.hash/)
+    expect(() => new RowEncoder(people, defaultTypes, policy({ [kind]: name }))).toThrow(EncodeError)
+    expect(() => new RowEncoder(people, defaultTypes, policy({ [kind]: name }))).toThrow(/cl\."People"\.email is part of its table's key.*columns\.hash/)
   })
 })

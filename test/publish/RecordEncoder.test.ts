@@ -8,6 +8,7 @@ import * as ColumnPolicy from "../../src/publish/ColumnPolicy.ts"
 import { EncodeError } from "../../src/publish/EncodeError.ts"
 import { makeRecordEncoder, type RecordEncoderOptions } from "../../src/publish/RecordEncoder.ts"
 import { partitionOf } from "../../src/publish/Router.ts"
+import { defaultTypes } from "./DefaultTypes.ts"
 
 const type = (name: string): ColumnType => ({ name, kind: "base", modifier: -1 })
 const column = (name: string, typeName: string) => ({ name, typeOid: 0, type: type(typeName) })
@@ -21,7 +22,8 @@ const transaction: Transaction = { xid: 555, commitLsn: Lsn(24_023_128n), commit
 const now = 1_559_033_904_870_841n
 const options: RecordEncoderOptions = {
   topicPrefix: "hub", database: "postgres", connectorVersion: "0.1.0", epoch: 1,
-  partitionsOf: () => 6, compacted: () => true, tombstones: true, truncates: true, columns: ColumnPolicy.none
+  partitionsOf: () => 6, compacted: () => true, tombstones: true, truncates: true,
+  types: defaultTypes, columns: ColumnPolicy.none
 }
 const common = { relation: customers, transaction, order: 3, collectionOrder: 2 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import type { ColumnType } from "../../src/domain/RowChange.ts"
-import { unchanged } from "../../src/publish/UnchangedToast.ts"
+import { defaultTypes } from "./DefaultTypes.ts"
 
 const base = (name: string): ColumnType => ({ name, kind: "base", modifier: -1 })
 const arrayOf = (name: string): ColumnType => ({ name: `_${name}`, kind: "array", modifier: -1, element: base(name) })
@@ -25,11 +25,11 @@ describe("the placeholder of an unchanged value stored out of line", () => {
     [arrayOf("date"), byteValues],
     [arrayOf("interval"), text]
   ])("of $name", (type, expected) => {
-    expect(JSON.parse(unchanged(type))).toEqual(expected)
+    expect(JSON.parse(defaultTypes.unchangedOf(type))).toEqual(expected)
   })
 
   it("of uuid[] is the placeholder's name-based UUID, version 3", () => {
     const uuid = /^\["[0-9a-f]{8}-[0-9a-f]{4}-3[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"\]$/
-    expect(unchanged(arrayOf("uuid"))).toMatch(uuid)
+    expect(defaultTypes.unchangedOf(arrayOf("uuid"))).toMatch(uuid)
   })
 })

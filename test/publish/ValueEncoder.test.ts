@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import type { ColumnType } from "../../src/domain/RowChange.ts"
-import { valueEncoder } from "../../src/publish/ValueEncoder.ts"
+import { defaultTypes } from "./DefaultTypes.ts"
 
 interface Case {
   readonly type: string
@@ -22,7 +22,7 @@ const spelledAlike = (json: string) => json.replace(/"(?:[^"\\]|\\.)*"/gs, (stri
 
 describe("every literal seen through Debezium, with the text of a real server", () => {
   it.each(cases)("$type $literal", ({ column, expected, text }) => {
-    expect(spelledAlike(valueEncoder(column)(text))).toBe(spelledAlike(expected))
+    expect(spelledAlike(defaultTypes.encoderOf(column)(text))).toBe(spelledAlike(expected))
   })
 })
 
@@ -36,13 +36,13 @@ describe("any text of any type", () => {
     const wellFormed = fc.string({ unit: "grapheme" })
     const likely = fc.string({ unit: fc.constantFrom(..."0123456789-:.+ BC{}[](),\"\\=>NULLinfty") })
     fc.assert(fc.property(fc.constantFrom(...types), fc.oneof(wellFormed, likely), (type, text) => {
-      JSON.parse(valueEncoder(type)(text))
+      JSON.parse(defaultTypes.encoderOf(type)(text))
     }), { numRuns: 3000 })
   })
 
   it("is text as it was", () => {
     fc.assert(fc.property(fc.string({ unit: "grapheme" }), (text) => {
-      expect(JSON.parse(valueEncoder(base("text"))(text))).toBe(text)
+      expect(JSON.parse(defaultTypes.encoderOf(base("text"))(text))).toBe(text)
     }))
   })
 
@@ -51,7 +51,7 @@ describe("any text of any type", () => {
     const elements = fc.array(fc.option(fc.string({ unit: "grapheme" })))
     fc.assert(fc.property(elements, (values) => {
       const literal = `{${values.map((value) => (value === null ? "NULL" : printed(value))).join(",")}}`
-      expect(JSON.parse(valueEncoder(arrayOf(base("text")))(literal))).toEqual(values)
+      expect(JSON.parse(defaultTypes.encoderOf(arrayOf(base("text")))(literal))).toEqual(values)
     }))
   })
 })
@@ -63,14 +63,14 @@ describe("types of extensions", () => {
     ["geometry", "0101000020E6100000000000000000F03F0000000000000040", `{"wkb":"AQEAACDmEAAAAAAAAAAA8D8AAAAAAAAAQA==","srid":4326}`],
     ["geography", "0101000000000000000000F03F0000000000000040", `{"wkb":"AQEAAAAAAAAAAADwPwAAAAAAAABA","srid":null}`]
   ])("%s %s", (name, text, expected) => {
-    expect(valueEncoder(base(name))(text)).toBe(expected)
+    expect(defaultTypes.encoderOf(base(name))(text)).toBe(expected)
   })
 })
 
 describe("floats", () => {
   it("are the same number, written as Java writes it", () => {
     fc.assert(fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (value) => {
-      const json = valueEncoder(base("float8"))(Object.is(value, -0) ? "-0" : String(value))
+      const json = defaultTypes.encoderOf(base("float8"))(Object.is(value, -0) ? "-0" : String(value))
       expect(Number(json)).toBe(value)
       expect(json).toMatch(/^-?\d+\.\d+(E-?\d+)?$/)
     }))
@@ -81,7 +81,7 @@ describe("dates", () => {
   it("count as the platform's calendar does", () => {
     fc.assert(fc.property(fc.integer({ min: -719_162, max: 2_932_896 }), (day) => {
       const text = new Date(day * 86_400_000).toISOString().slice(0, 10)
-      expect(valueEncoder(base("date"))(text)).toBe(String(day))
+      expect(defaultTypes.encoderOf(base("date"))(text)).toBe(String(day))
     }))
   })
 
@@ -90,7 +90,7 @@ describe("dates", () => {
       const millis = Number((micros - ((micros % 1000n) + 1000n) % 1000n) / 1000n)
       const rest = String(((micros % 1000n) + 1000n) % 1000n).padStart(3, "0")
       const text = new Date(millis).toISOString().replace("T", " ").replace("Z", rest)
-      expect(valueEncoder(base("timestamp"))(text)).toBe(String(micros))
+      expect(defaultTypes.encoderOf(base("timestamp"))(text)).toBe(String(micros))
     }))
   })
 })

@@ -1,4 +1,6 @@
+import type { ColumnType } from "../../domain/RowChange.ts"
 import type { EncodeText, TypeFamily } from "../ValueEncoder.ts"
+import type { Modes } from "./Modes.ts"
 import { quote } from "./Text.ts"
 
 /**
@@ -12,13 +14,27 @@ const bits: EncodeText = (text) => {
   return `"${Buffer.from(bytes).toString("base64")}"`
 }
 
-const oneBit: EncodeText = (text) => (text === "1" ? "true" : "false")
+/** `varbit(1)` may be empty, which is neither. */
+const oneBit: EncodeText = (text) => (text === "1" ? "true" : text === "0" ? "false" : quote(text))
 
-/** `\x00ff` → base64. The other output form (`bytea_output=escape`) is not what we ask the server for. */
-const bytea: EncodeText = (text) => (text.startsWith("\\x") ? `"${Buffer.from(text.slice(2), "hex").toString("base64")}"` : quote(text))
+const bitString = (type: ColumnType): EncodeText => (type.modifier === 1 ? oneBit : bits)
 
-export const bitsAndBytes: TypeFamily = {
-  bit: (type) => (type.modifier === 1 ? oneBit : bits),
-  varbit: () => bits,
-  bytea: () => bytea
+/** Bytes as JSON text; `bytes` is base64 because Connect's JSON has no bytes. Java pads its url-safe base64, Node does not. */
+export const bytesAs: Readonly<Record<Modes["binaryHandlingMode"], (bytes: Buffer) => string>> = {
+  bytes: (bytes) => `"${bytes.toString("base64")}"`,
+  base64: (bytes) => `"${bytes.toString("base64")}"`,
+  "base64-url-safe": (bytes) => `"${bytes.toString("base64").replaceAll("+", "-").replaceAll("/", "_")}"`,
+  hex: (bytes) => `"${bytes.toString("hex")}"`
 }
+
+/** `\x00ff`. The other output form (`bytea_output=escape`) is not what we ask the server for. */
+const bytea = (mode: Modes["binaryHandlingMode"]): EncodeText => {
+  const write = bytesAs[mode]
+  return (text) => (text.startsWith("\\x") ? write(Buffer.from(text.slice(2), "hex")) : quote(text))
+}
+
+export const bitsAndBytes = ({ binaryHandlingMode }: Modes): TypeFamily => ({
+  bit: bitString,
+  varbit: bitString,
+  bytea: () => bytea(binaryHandlingMode)
+})

@@ -6,13 +6,6 @@ const asIs: EncodeText = (text) => text
 
 const boolean: EncodeText = (text) => (text === "t" ? "true" : "false")
 
-/** Debezium's `SpecialValueDecimal.toString` for what JSON has no number for. */
-const decimal: EncodeText = (text) => {
-  const first = text.charCodeAt(text.charCodeAt(0) === 0x2d /* - */ ? 1 : 0)
-  if (first <= 0x39 /* 9 */) return `"${text}"`
-  return text === "NaN" ? "\"NAN\"" : text === "-Infinity" ? "\"NEGATIVE_INFINITY\"" : "\"POSITIVE_INFINITY\""
-}
-
 /**
  * A float as Java prints it (`Double.toString`): a fraction always, an exponent outside of [10⁻³, 10⁷).
  * Postgres' digits are the shortest that read back as the same value, as Java's are, so only the form changes.
@@ -37,17 +30,6 @@ const plain = (digits: string, power: number): string => {
 
 const scientific = (digits: string, power: number): string => `${digits[0]}.${digits.slice(1) || "0"}E${power}`
 
-/**
- * `$1,234.50` → `"1234.50"`. The symbol, grouping and point are those of `lc_monetary`, so only digits and sign are read.
- * Debezium's `money.fraction.digits` is 2 by default, as in nearly every locale; with 0 (yen) the last two digits would
- * be taken for a fraction.
- */
-const money: EncodeText = (text) => {
-  const digits = text.replace(/\D/g, "").padStart(3, "0")
-  const sign = /[-(]/.test(text) ? "-" : ""
-  return `"${sign}${digits.slice(0, -2)}.${digits.slice(-2)}"`
-}
-
 export const numbers: TypeFamily = {
   bool: () => boolean,
   int2: () => asIs,
@@ -55,10 +37,5 @@ export const numbers: TypeFamily = {
   int8: () => asIs,
   oid: () => asIs,
   float4: () => javaFloat,
-  float8: () => javaFloat,
-  numeric: () => decimal,
-  money: () => money
+  float8: () => javaFloat
 }
-
-/** As elements of an array: a NaN stops Debezium there; ours stays Postgres' text. */
-export const numbersInArrays: TypeFamily = { numeric: () => quote }

@@ -1,0 +1,34 @@
+import type { ColumnType } from "../../domain/RowChange.ts"
+import type { EncodeText, TypeFamily } from "../ValueEncoder.ts"
+import { isoYear, yearOf } from "./Calendar.ts"
+import { quote } from "./Text.ts"
+
+/** `13:51:30.1+02` → `"11:51:30.1Z"`; 24:00 is the next day's 00:00. */
+const timetz: EncodeText = (text) => {
+  const match = /^(\d\d):(\d\d):(\d\d)(\.\d{1,6})?([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?$/.exec(text)
+  if (match === null) return quote(text)
+  const [, hours, minutes, seconds, fraction = "", sign, offsetHours, offsetMinutes = "0", offsetSeconds = "0"] = match
+  const local = (Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)
+  const offset = (Number(offsetHours) * 60 + Number(offsetMinutes)) * 60 + Number(offsetSeconds)
+  const utc = (local + (sign === "-" ? offset : -offset) + 2 * 86_400) % 86_400
+  const parts = [Math.floor(utc / 3600), Math.floor(utc / 60) % 60, utc % 60]
+  return `"${parts.map((part) => String(part).padStart(2, "0")).join(":")}${fraction}Z"`
+}
+
+/** `2026-07-01 06:30:00.1+00` → `"2026-07-01T06:30:00.100000Z"`, the fraction as long as the column's precision (6 without one). */
+const encodeTimestamptz = (type: ColumnType): EncodeText => {
+  const precision = type.modifier >= 0 ? type.modifier : 6
+  return (text) => {
+    const match = /^(\d{4,})(-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?\+00( BC)?$/.exec(text)
+    if (match === null) return quote(text)
+    const [, digits, monthAndDay, time, fraction = "", beforeChrist] = match
+    const padded = precision === 0 ? "" : `.${fraction.padEnd(precision, "0")}`
+    return `"${isoYear(yearOf(digits!, beforeChrist))}${monthAndDay}T${time}${padded}Z"`
+  }
+}
+
+/** What has a zone is written in UTC, as text, whatever the modes are. */
+export const zoned: TypeFamily = {
+  timetz: () => timetz,
+  timestamptz: encodeTimestamptz
+}
