@@ -48,22 +48,24 @@ const untilLed = Effect.fnUntraced(function*(topics: ReadonlyArray<string>) {
 
 /**
  * Every wanted topic, with the partitions that it must have and a policy that takes its records, and those of `former` that are
- * there: topics of tables that are gone, whose last changes are still to come. By name.
+ * there: topics of tables that are gone, whose last changes are still to come. By name. A topic of `seenBefore` that is missing was
+ * deleted since: its table has a gap, and the others go on, unless there is no topic at all.
  */
 export const verify = Effect.fnUntraced(function*(
   wanted: ReadonlyArray<WantedTopic>,
   settings: Settings["kafka"],
-  former: ReadonlyArray<string> = []
+  former: ReadonlyArray<string> = [],
+  seenBefore: ReadonlySet<string> = new Set()
 ) {
   const there = yield* describe([...wanted.map(({ topic }) => topic), ...former])
   const missing = wanted.filter(({ topic }) => !there.has(topic)).map(({ topic }) => topic)
-  if (missing.length > 0) {
+  if (missing.some((topic) => !seenBefore.has(topic)) || (missing.length > 0 && missing.length === wanted.length)) {
     return yield* new PublishError({
       reason: "topicMissing",
       message: `Kafka has no topic ${missing.join(", ")}: run \`cdc setup\`, which creates the topics of all captured tables.`
     })
   }
-  yield* check(wanted, there, settings)
+  yield* check(wanted.filter(({ topic }) => there.has(topic)), there, settings)
   return there
 })
 

@@ -1,4 +1,5 @@
 import { Context } from "effect"
+import type { TableGap } from "../capture/CapturedTables.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import type { CaptureFailure } from "./CaptureLoop.ts"
 
@@ -16,6 +17,8 @@ export interface CaptureObserver {
   readonly published: (topic: string, records: number, seconds: number) => void
   readonly snapshotRows: (table: string, rows: number) => void
   readonly snapshotTablesRemaining: (tables: number) => void
+  /** All tables of which changes may be missing, each time that they were looked at; none: all is well. */
+  readonly gaps: (gaps: ReadonlyArray<TableGap>) => void
   /** It failed, and will go on by itself. */
   readonly retrying: (error: CaptureFailure) => void
 }
@@ -30,6 +33,7 @@ export const silent: CaptureObserver = {
   published: ignore,
   snapshotRows: ignore,
   snapshotTablesRemaining: ignore,
+  gaps: ignore,
   retrying: ignore
 }
 

@@ -6,6 +6,9 @@ import { CaptureObserver, metrics } from "./CaptureObserver.ts"
 /** The check of capture in `/readyz`. */
 export const captureCheck = "capture"
 
+/** Whether the topics have all of the captured tables; a failing one names each table and the remedy. */
+const tablesCheck = "captured tables"
+
 /** What capture tells becomes a check and metrics. */
 export const layer = Layer.effect(CaptureObserver, Effect.gen(function*() {
   const health = yield* Health
@@ -15,6 +18,10 @@ export const layer = Layer.effect(CaptureObserver, Effect.gen(function*() {
     ...counts,
     running: () => health.ok(captureCheck),
     standingBy: () => health.ok(captureCheck, "standing by: another process has the slot"), // or a rolling update waits for it for ever
+    gaps: (gaps) =>
+      gaps.length === 0
+        ? health.ok(tablesCheck)
+        : health.failing(tablesCheck, gaps.map(({ remedy, table, why }) => `${table}: ${why} (remedy: ${remedy})`).join("; ")),
     retrying: (error) => {
       health.failing(captureCheck, error.message)
       counts.retrying(error)

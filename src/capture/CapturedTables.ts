@@ -1,0 +1,133 @@
+import { Effect } from "effect"
+import type { Sql } from "../connections/Postgres.ts"
+import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
+import * as TableName from "../domain/TableName.ts"
+import type { TopicIdentity } from "../domain/TopicIdentity.ts"
+import type { TableSighting } from "./TableSighting.ts"
+
+/**
+ * `captured`: nothing is missing; `gapped`: changes may be missing in the topic until a person has the table read again;
+ * `mending`: that was asked for, and is under way.
+ */
+export type CapturedState = "captured" | "gapped" | "mending"
+
+/** What capture remembers of a table, to compare with what it finds. */
+export interface CapturedTable {
+  readonly name: TableName.TableName
+  readonly relationOid: number
+  /** null: the publication has all tables, or all of a schema. */
+  readonly publicationRelOid: number | null
+  readonly publicationRelXmin: string | null
+  /** Names of the record key's columns, in its order; empty: no key. */
+  readonly key: ReadonlyArray<string>
+  /** null: not seen yet. */
+  readonly topicId: string | null
+  /** By partition: an offset that Kafka is known to have reached. */
+  readonly ends: ReadonlyArray<bigint>
+  readonly state: CapturedState
+  /** Why it is not `captured`, for a person. */
+  readonly gap: string | null
+}
+
+/** A table that is not `captured`, for a person. */
+export interface TableGap {
+  /** As `TableName.format` writes it. */
+  readonly table: string
+  readonly why: string
+  readonly remedy: string
+}
+
+/** undefined: nothing is missing. */
+export const toGap = ({ gap, name, state }: Pick<CapturedTable, "gap" | "name" | "state">): TableGap | undefined => {
+  const table = TableName.format(name)
+  switch (state) {
+    case "captured":
+      return undefined
+    case "gapped":
+      return { table, why: gap!, remedy: `cdc snapshot ${table}` }
+    case "mending":
+      return { table, why: `${gap}; its rows are being read again`, remedy: "none: wait until they are" }
+  }
+}
+
+/** The table `captured_tables` of the state schema. Every function runs on the given connection or transaction. */
+export const make = (stateSchema: string, slot: string) => {
+  const table = `${quoteIdentifier(stateSchema)}.captured_tables`
+
+  const createTable = (sql: Sql) =>
+    sql.query("Creating the list of captured tables", `
+      create table if not exists ${table} (
+        slot text not null, table_name text not null, relation_oid oid not null, publication_rel_oid oid, publication_rel_xmin text,
+        key_columns text[] not null, topic_id text, ends bigint[] not null default '{}',
+        state text not null check (state in ('captured', 'gapped', 'mending')), gap text, gapped_at timestamptz,
+        primary key (slot, table_name))`)
+
+  /** By `TableName.format`. */
+  const load = Effect.fnUntraced(function*(sql: Sql) {
+    const rows = yield* sql.query<StoredTable>("Reading what is remembered of the captured tables", `
+      select table_name, relation_oid, publication_rel_oid, publication_rel_xmin, key_columns, topic_id, ends::text[] as ends, state, gap
+      from ${table} where slot = $1`, [slot])
+    return new Map(rows.map((row): [string, CapturedTable] => [row.table_name, fromRow(row)]))
+  })
+
+  /** From now on the table is the one seen. */
+  const remember = (sql: Sql, name: TableName.TableName, seen: TableSighting, topic: TopicIdentity | undefined, state: CapturedState) =>
+    sql.query(`Remembering ${TableName.format(name)}`, `
+      insert into ${table} as t
+        (slot, table_name, relation_oid, publication_rel_oid, publication_rel_xmin, key_columns, topic_id, ends, state)
+      values ($1, $2, $3, $4, $5, $6, $7, $8::text[]::bigint[], $9)
+      on conflict (slot, table_name) do update set relation_oid = excluded.relation_oid, publication_rel_oid = excluded.publication_rel_oid,
+        publication_rel_xmin = excluded.publication_rel_xmin, key_columns = excluded.key_columns, topic_id = excluded.topic_id,
+        ends = excluded.ends, state = excluded.state,
+        gap = case when excluded.state = 'captured' then null else t.gap end,
+        gapped_at = case when excluded.state = 'captured' then null else t.gapped_at end`,
+      [slot, TableName.format(name), seen.relationOid, seen.publicationRelOid, seen.publicationRelXmin, seen.key, topic?.id ?? null,
+        (topic?.ends ?? []).map(String), state])
+
+  /** Stays until the table is read again, whatever becomes of the cause. */
+  const markGapped = (sql: Sql, name: TableName.TableName, gap: string) =>
+    sql.query(`Marking ${TableName.format(name)} as gapped`,
+      `update ${table} set state = 'gapped', gap = $3, gapped_at = now() where slot = $1 and table_name = $2`,
+      [slot, TableName.format(name), gap])
+
+  /** Its rows are read again, and what was deleted is swept. A gap found meanwhile stays. */
+  const mended = (sql: Sql, name: TableName.TableName) =>
+    sql.query(`Ending the gap of ${TableName.format(name)}`,
+      `update ${table} set state = 'captured', gap = null, gapped_at = null where slot = $1 and table_name = $2 and state = 'mending'`,
+      [slot, TableName.format(name)])
+
+  /** Where the topics of these tables are known to have reached, by `TableName.format`. */
+  const noteEnds = (sql: Sql, ends: ReadonlyMap<string, ReadonlyArray<bigint>>) =>
+    sql.query("Remembering the topics' ends", `
+      update ${table} t set ends = n.ends::bigint[] from unnest($2::text[], $3::text[]) as n (table_name, ends)
+      where t.slot = $1 and t.table_name = n.table_name`,
+      [slot, [...ends.keys()], [...ends.values()].map((offsets) => `{${offsets.join(",")}}`)])
+
+  return { createTable, load, remember, markGapped, mended, noteEnds }
+}
+
+export type CapturedTables = ReturnType<typeof make>
+
+interface StoredTable {
+  readonly table_name: string
+  readonly relation_oid: number
+  readonly publication_rel_oid: number | null
+  readonly publication_rel_xmin: string | null
+  readonly key_columns: ReadonlyArray<string>
+  readonly topic_id: string | null
+  readonly ends: ReadonlyArray<string>
+  readonly state: CapturedState
+  readonly gap: string | null
+}
+
+const fromRow = (row: StoredTable): CapturedTable => ({
+  name: TableName.parse(row.table_name),
+  relationOid: row.relation_oid,
+  publicationRelOid: row.publication_rel_oid,
+  publicationRelXmin: row.publication_rel_xmin,
+  key: row.key_columns,
+  topicId: row.topic_id,
+  ends: row.ends.map(BigInt),
+  state: row.state,
+  gap: row.gap
+})

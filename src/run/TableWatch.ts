@@ -1,0 +1,143 @@
+import { Deferred, Effect, type Scope } from "effect"
+import { CaptureError } from "../capture/CaptureError.ts"
+import * as CapturedTables from "../capture/CapturedTables.ts"
+import * as TableSighting from "../capture/TableSighting.ts"
+import { AppConfig } from "../Config.ts"
+import { Kafka } from "../connections/Kafka.ts"
+import type { KafkaError } from "../connections/KafkaError.ts"
+import { Postgres } from "../connections/Postgres.ts"
+import type { PostgresError } from "../connections/PostgresError.ts"
+import * as TableName from "../domain/TableName.ts"
+import * as TopicName from "../domain/TopicName.ts"
+import { lossOf, type TopicIdentity } from "../domain/TopicIdentity.ts"
+import { KnownEnds } from "../publish/KnownEnds.ts"
+import * as TopicIdentities from "../publish/TopicIdentities.ts"
+import { CaptureObserver } from "./CaptureObserver.ts"
+
+/**
+ * Whether what capture publishes is still all of each table: compares tables and topics with what is remembered, at the beginning of
+ * a session and then every few seconds. A table of which changes may be missing is marked gapped, and stays so until `cdc snapshot`
+ * has read it again; the others go on.
+ */
+export interface TableWatch {
+  /** Told by the writer what Kafka has acknowledged. */
+  readonly acknowledged: (batches: ReadonlyArray<TopicIdentities.Acknowledgement>) => void
+  /** What only the stream can see. The mark is in the database when this ends. */
+  readonly report: (name: TableName.TableName, gap: string) => Effect.Effect<void, PostgresError>
+  /** Fails once a topic is not the one that the session began with: its end must be read, and the producer begun, anew. Never succeeds. */
+  readonly topicLost: Effect.Effect<never, CaptureError>
+}
+
+/** Every so often the tables; every few times of that, the topics. */
+const checkMillis = 2_000
+const checksPerTopicCheck = 5
+
+/** Begins when the slot is ours. `topics`: those that the session writes to. */
+export const open = Effect.fnUntraced(function*(
+  topics: ReadonlySet<string>
+): Effect.fn.Return<TableWatch, KafkaError | PostgresError, AppConfig | Kafka | Postgres | Scope.Scope> {
+  const { kafka, source } = yield* AppConfig
+  const sql = yield* Postgres
+  const context = yield* Effect.context<Kafka>()
+  const observer = yield* CaptureObserver
+  const state = CapturedTables.make(source.stateSchema, source.slot)
+  const topicOf = (name: TableName.TableName) => TopicName.ofTable(kafka.topicPrefix, name)
+  const all = source.tables.map(topicOf)
+  const topicLost = yield* Deferred.make<never, CaptureError>()
+
+  const seenTopics = yield* TopicIdentities.read(all)
+  yield* rememberNew(yield* state.load(sql), seenTopics)
+  const ends = new KnownEnds(new Map([...seenTopics].filter(([topic]) => topics.has(topic))))
+  let noted = ends.now
+
+  const mark = Effect.fnUntraced(function*(name: TableName.TableName, gap: string) {
+    yield* state.markGapped(sql, name, gap)
+    yield* Effect.logWarning(`${TableName.format(name)}: changes may be missing from now on: ${gap}; \`cdc snapshot ${TableName.format(name)}\` repairs it`)
+  })
+
+  /** Marks what is not as remembered; one that is marked for the same reason is left alone. Tells all that are. */
+  const check = Effect.fnUntraced(function*(lossOfTopic: (table: CapturedTables.CapturedTable, topic: string) => string | undefined) {
+    const remembered = yield* state.load(sql)
+    const seen = yield* TableSighting.read(sql, source.publication, source.tables)
+    const gaps: Array<CapturedTables.TableGap> = []
+    for (const name of source.tables) {
+      const table = remembered.get(TableName.format(name))
+      if (table === undefined) continue
+      const found = TableSighting.gapOf(table, seen.get(TableName.format(name)), source.publication) ?? lossOfTopic(table, topicOf(name))
+      const isNew = found !== undefined && !(table.state === "gapped" && table.gap === found)
+      if (isNew) yield* mark(name, found)
+      const gap = CapturedTables.toGap(isNew ? { name, state: "gapped", gap: found } : table)
+      if (gap !== undefined) gaps.push(gap)
+    }
+    observer.gaps(gaps)
+  })
+
+  const noteEnds = Effect.suspend(() => {
+    const now = ends.now
+    const moved = source.tables.filter((name) => now.get(topicOf(name))?.ends.join() !== noted.get(topicOf(name))?.ends.join())
+    if (moved.length === 0) return Effect.void
+    noted = now
+    return state.noteEnds(sql, new Map(moved.map((name) => [TableName.format(name), now.get(topicOf(name))!.ends])))
+  })
+
+  const checkTopics = Effect.gen(function*() {
+    const before = ends.now
+    ends.observed(before, yield* Effect.provideContext(TopicIdentities.read([...before.keys()]), context))
+    yield* noteEnds
+  })
+
+  /** Marked, then told: the next session begins with what is remembered. */
+  const tellLosses = Effect.suspend(() => {
+    const [loss] = ends.losses.values()
+    return loss === undefined ? Effect.void : Deferred.fail(topicLost,
+      new CaptureError({ reason: "interrupted", message: `${loss}; beginning again with the topics as they are` }))
+  })
+
+  const checkAll = Effect.fnUntraced(function*(nth: number) {
+    if (nth % checksPerTopicCheck === 0) yield* checkTopics
+    yield* check((_, topic) => ends.losses.get(topic))
+    yield* tellLosses
+  })
+
+  yield* check((table, topic) => table.topicId === null ? undefined : lossOf(topic, { id: table.topicId, ends: table.ends }, seenTopics.get(topic)))
+  let checks = 0
+  yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(noteEnds, "1 second")))
+  yield* Effect.suspend(() => checkAll(++checks)).pipe(
+    Effect.catch((error) => Effect.logDebug(`captured tables not looked at: ${error.message}`)), // the stream has the same trouble, and tells it
+    Effect.delay(checkMillis),
+    Effect.forever,
+    Effect.forkScoped
+  )
+  return {
+    acknowledged: (batches) => ends.acknowledged(batches),
+    report: mark,
+    topicLost: Deferred.await(topicLost)
+  }
+})
+
+/** The topics of tables that capture has published to, or would have: one that is missing was deleted since. */
+export const topicsSeenBefore = Effect.gen(function*() {
+  const { kafka, source } = yield* AppConfig
+  const sql = yield* Postgres
+  const state = CapturedTables.make(source.stateSchema, source.slot)
+  yield* state.createTable(sql) // an earlier version's `setup` has not made it
+  const tables = [...(yield* state.load(sql)).values()]
+  return new Set(tables.filter(({ topicId }) => topicId !== null).map(({ name }) => TopicName.ofTable(kafka.topicPrefix, name)))
+})
+
+/** Tables that nothing is remembered of are taken as they are, from now on: by `setup`, and where an earlier version had set up. */
+export const rememberNew = Effect.fnUntraced(function*(
+  remembered: ReadonlyMap<string, CapturedTables.CapturedTable>,
+  topics: ReadonlyMap<string, TopicIdentity>
+): Effect.fn.Return<void, PostgresError, AppConfig | Postgres> {
+  const { kafka, source } = yield* AppConfig
+  const sql = yield* Postgres
+  const missing = source.tables.filter((name) => !remembered.has(TableName.format(name)))
+  if (missing.length === 0) return
+  const state = CapturedTables.make(source.stateSchema, source.slot)
+  const seen = yield* TableSighting.read(sql, source.publication, missing)
+  for (const name of missing) {
+    const table = seen.get(TableName.format(name))
+    if (table !== undefined) yield* state.remember(sql, name, table, topics.get(TopicName.ofTable(kafka.topicPrefix, name)), "captured")
+  }
+})
