@@ -1,0 +1,11 @@
+import { expect, it } from "vitest"
+import { soak } from "../soak/Soak.ts"
+
+/** A minute of what `npm run soak` does for hours; a failing one is done again with its seed. */
+it("loses nothing and doubles nothing while everything is killed, frozen and cut off", async () => {
+  const log: Array<string> = []
+  const verdict = await soak({ minutes: 1, seed: 20_261_122, tell: (line) => log.push(line) })
+  expect(verdict.findings, log.join("\n")).toEqual([])
+  expect(verdict.faults).toBeGreaterThan(3)
+  expect(verdict.transactions).toBeGreaterThan(300)
+}, 420_000)
