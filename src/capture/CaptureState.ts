@@ -7,18 +7,22 @@ import * as TableName from "../domain/TableName.ts"
 /** `pending`: no row read yet; `reading`: the slot stands at the consistent point, rows are being published; `done`: streaming. */
 export type SnapshotPhase = "pending" | "reading" | "done"
 
-/** What capture remembers of itself in Postgres, and compares with what it finds at every start. */
-export interface CaptureRecord {
-  readonly epoch: number
+/** What was captured: compared with what is found at every start, and while running. */
+export interface Identity {
   readonly systemIdentifier: string
   readonly database: string
   readonly publicationOid: number
+  /** The transaction that last wrote the publication's row; undefined: set up by a version that did not remember it. */
+  readonly publicationXmin: string | undefined
+}
+
+/** What capture remembers of itself in Postgres. */
+export interface CaptureRecord extends Identity {
+  readonly epoch: number
   readonly snapshot: SnapshotPhase
   /** Of the first exported snapshot: reads carry this − 1, the stream starts here. */
   readonly consistentPoint: Lsn.Lsn | undefined
 }
-
-export type Identity = Pick<CaptureRecord, "systemIdentifier" | "database" | "publicationOid">
 
 /** The tables `capture` and `snapshot_tables` of the state schema. Every function runs on the given connection or transaction. */
 export const make = (stateSchema: string, slot: string) => {
@@ -34,6 +38,7 @@ export const make = (stateSchema: string, slot: string) => {
         publication_oid oid not null, snapshot text not null check (snapshot in ('pending', 'reading', 'done')),
         consistent_point pg_lsn, last_commit_at timestamptz, last_published_lsn pg_lsn,
         updated_at timestamptz not null default now());
+      alter table ${capture} add column if not exists publication_xmin text;
       create table if not exists ${tables} (
         slot text not null, table_name text not null, state text not null check (state in ('waiting', 'reading', 'done')),
         rows bigint not null default 0, estimated_rows bigint, primary key (slot, table_name));`)
@@ -44,21 +49,26 @@ export const make = (stateSchema: string, slot: string) => {
       "Looking for the state schema", "select to_regclass($1) is not null as there", [capture])
     if (found?.there !== true) return undefined
     const [row] = yield* sql.query<StoredRecord>("Reading what capture remembers", `
-      select epoch, system_identifier, database, publication_oid, snapshot, consistent_point::text as consistent_point
-      from ${capture} where slot = $1`, [slot])
+      select epoch, system_identifier, database, publication_oid, to_jsonb(c) ->> 'publication_xmin' as publication_xmin, snapshot,
+        consistent_point::text as consistent_point
+      from ${capture} c where slot = $1`, [slot])
     return row === undefined ? undefined : fromRow(row)
   })
 
-  const remember = (sql: Sql, identity: Identity, epoch: number) =>
-    sql.query("Remembering the slot's identity", `
-      insert into ${capture} (slot, epoch, system_identifier, database, publication_oid, snapshot)
-      values ($1, $5, $2, $3, $4, 'pending')`,
-      [slot, identity.systemIdentifier, identity.database, identity.publicationOid, epoch])
+  /** A capture begins, or begins anew under a later epoch: nothing is read yet. */
+  const remember = Effect.fnUntraced(function*(sql: Sql, identity: Identity, epoch: number) {
+    yield* sql.query("Forgetting the former slot", `delete from ${capture} where slot = $1`, [slot])
+    yield* sql.query("Forgetting the former snapshot", `delete from ${tables} where slot = $1`, [slot])
+    yield* sql.query("Remembering the slot's identity", `
+      insert into ${capture} (slot, epoch, system_identifier, database, publication_oid, publication_xmin, snapshot)
+      values ($1, $6, $2, $3, $4, $5, 'pending')`,
+      [slot, identity.systemIdentifier, identity.database, identity.publicationOid, identity.publicationXmin, epoch])
+  })
 
-  /** Locks the row until the transaction ends, so that of two processes only one takes the first snapshot. */
-  const lockPhase = Effect.fnUntraced(function*(sql: Sql) {
+  /** Locks the row until the transaction ends, so that of two processes only one takes the first snapshot. undefined: another epoch has begun. */
+  const lockPhase = Effect.fnUntraced(function*(sql: Sql, epoch: number) {
     const [row] = yield* sql.query<{ snapshot: SnapshotPhase }>(
-      "Locking capture's state", `select snapshot from ${capture} where slot = $1 for update`, [slot])
+      "Locking capture's state", `select snapshot from ${capture} where slot = $1 and epoch = $2 for update`, [slot, epoch])
     return row?.snapshot
   })
 
@@ -106,6 +116,7 @@ interface StoredRecord {
   readonly system_identifier: string
   readonly database: string
   readonly publication_oid: number
+  readonly publication_xmin: string | null
   readonly snapshot: SnapshotPhase
   readonly consistent_point: string | null
 }
@@ -115,6 +126,7 @@ const fromRow = (row: StoredRecord): CaptureRecord => ({
   systemIdentifier: row.system_identifier,
   database: row.database,
   publicationOid: Number(row.publication_oid),
+  publicationXmin: row.publication_xmin ?? undefined,
   snapshot: row.snapshot,
   consistentPoint: row.consistent_point === null ? undefined : Lsn.parse(row.consistent_point)
 })

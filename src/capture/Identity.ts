@@ -1,18 +1,18 @@
 import { Effect } from "effect"
+import { Postgres, type Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
-import type { Sql } from "../connections/Postgres.ts"
-import { CaptureError } from "./CaptureError.ts"
 import * as Lsn from "../domain/Lsn.ts"
-import type { Position } from "../domain/Position.ts"
-import { startAnew } from "../domain/Remedy.ts"
-import type { CaptureRecord, CaptureState } from "./CaptureState.ts"
+import type { CaptureState } from "./CaptureState.ts"
 import * as Publication from "./Publication.ts"
+import { command } from "./ReplicationStream.ts"
 import * as Slot from "./Slot.ts"
+import type { JournalEntry, Names, ServerFacts, SlotFacts } from "./SlotState.ts"
 
 /** What the server says of itself. */
 export const readServer = Effect.fnUntraced(function*(sql: Sql) {
   const [row] = yield* sql.query<StoredServer>("Asking the server who it is", `
     select (select system_identifier::text from pg_control_system()) as system_identifier, current_database() as database,
+      ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int as timeline, pg_current_wal_insert_lsn()::text as wal_end,
       current_setting('server_version_num')::int as version, current_setting('wal_level') as wal_level,
       current_setting('max_replication_slots')::int as max_slots, (select count(*)::int from pg_replication_slots) as slots,
       (select rolreplication or rolsuper from pg_roles where rolname = current_user) as may_replicate, current_user as role`)
@@ -22,6 +22,8 @@ export const readServer = Effect.fnUntraced(function*(sql: Sql) {
 export interface StoredServer {
   readonly system_identifier: string
   readonly database: string
+  readonly timeline: number
+  readonly wal_end: string
   readonly version: number
   readonly wal_level: string
   readonly max_slots: number
@@ -30,75 +32,44 @@ export interface StoredServer {
   readonly role: string
 }
 
-export interface VerifiedCapture {
-  readonly record: CaptureRecord
-  readonly generatedColumns: boolean
-}
-
 /**
- * Is everything still what `setup` made and capture remembers? A slot or publication that is gone, lost or another one, or
- * another database, means that changes may have been missed: that is never papered over by making it anew.
+ * What Postgres knows of a slot, beside what Kafka does. The slot is read before the journal's entry is asked for, and the
+ * journal moves first: so a slot beyond the entry was moved by somebody else, also while it is in use.
  */
-export const verify = Effect.fnUntraced(function*(
-  sql: Sql,
+export const look = Effect.fnUntraced(function*(
   state: CaptureState,
-  names: { readonly slot: string; readonly publication: string }
-): Effect.fn.Return<VerifiedCapture, CaptureError | PostgresError> {
+  names: Names,
+  known: { readonly journal: () => JournalEntry | undefined } & Pick<SlotFacts, "tail" | "isReader">
+): Effect.fn.Return<SlotFacts, PostgresError, Postgres> {
+  const sql = yield* Postgres
   const record = yield* state.load(sql)
-  if (record === undefined) {
-    return yield* new CaptureError({
-      reason: "notSetUp",
-      message: `Replication slot ${names.slot} is not set up in this database: run \`cdc setup\` first.`
-    })
-  }
-  const server = yield* readServer(sql)
   const slot = yield* Slot.read(sql, names.slot)
   const publication = yield* Publication.read(sql, names.publication)
-  const found = gapOf(record, server, slot, publication, names)
-  if (found !== undefined) {
-    return yield* new CaptureError({ reason: "gap", message: `${found}: changes may have been missed; ${startAnew}.` })
+  const stored = yield* readServer(sql)
+  const journal = known.journal()
+  const server: ServerFacts = {
+    systemIdentifier: stored.system_identifier,
+    database: stored.database,
+    timeline: stored.timeline,
+    history: journal === undefined || journal.timeline === stored.timeline ? [] : yield* readHistory(stored.timeline),
+    walEnd: Lsn.parse(stored.wal_end)
   }
-  return { record, generatedColumns: publication!.generatedColumns }
+  return { record, journal, server, slot, publication, tail: known.tail, isReader: known.isReader }
 })
 
-/**
- * A topic that ends beyond the database's WAL was written from another history: a restored branch, another server behind the same
- * address. All that we remember in Postgres went back with it, so Kafka alone can tell; new changes would pass for old ones.
- */
-export const verifyHistory = Effect.fnUntraced(function*(
-  sql: Sql,
-  epoch: number,
-  last: Position | undefined
-): Effect.fn.Return<void, CaptureError | PostgresError> {
-  if (last === undefined || last.epoch < epoch) return
-  const [now] = yield* sql.query<{ lsn: string }>("Asking for the end of the WAL", "select pg_current_wal_insert_lsn()::text as lsn")
-  if (last.epoch === epoch && last.commitLsn <= Lsn.parse(now!.lsn)) return
-  yield* new CaptureError({
-    reason: "gap",
-    message: `The topics end at ${Lsn.format(last.commitLsn)} of epoch ${last.epoch}, beyond this database's WAL (${now!.lsn}, epoch ${epoch}): ` +
-      `it was restored or replaced, or another database is published under the same kafka.topicPrefix. ${startAnew}.`
+/** The timelines before this one, from its history file: the first has none. */
+const readHistory = Effect.fnUntraced(function*(timeline: number) {
+  if (timeline === 1) return []
+  return yield* Effect.scoped(Effect.gen(function*() {
+    const client = yield* (yield* Postgres).connect({ replication: true })
+    const [file] = yield* command<{ content: unknown }>(client, `Reading the history of timeline ${timeline}`, `TIMELINE_HISTORY ${timeline}`)
+    return parseHistory(String(file?.content))
+  }))
+})
+
+/** Lines of `<timeline> <position at which it was left> <reason>`. Source: Postgres' sources, access/transam/timeline.c. */
+export const parseHistory = (content: string): ServerFacts["history"] =>
+  content.split("\n").flatMap((line) => {
+    const match = /^\s*(\d+)\s+([0-9A-Fa-f]+\/[0-9A-Fa-f]+)/.exec(line)
+    return match === null ? [] : [{ timeline: Number(match[1]), end: Lsn.parse(match[2]!) }]
   })
-})
-
-/** What differs from what is remembered, in a person's words; undefined: nothing. */
-const gapOf = (
-  record: CaptureRecord,
-  server: Pick<StoredServer, "system_identifier" | "database">,
-  slot: Slot.Slot | undefined,
-  publication: Publication.Publication | undefined,
-  names: { readonly slot: string; readonly publication: string }
-): string | undefined => {
-  if (record.systemIdentifier !== server.system_identifier) {
-    return `This is another server (system identifier ${server.system_identifier}) than the one captured so far (${record.systemIdentifier})`
-  }
-  if (record.database !== server.database) {
-    return `This is database ${server.database}, but ${record.database} was captured so far`
-  }
-  if (slot === undefined) return `Replication slot ${names.slot} is gone`
-  if (slot.database !== record.database) return `Replication slot ${names.slot} now belongs to database ${slot.database}`
-  if (slot.plugin !== "pgoutput") return `Replication slot ${names.slot} now uses the plugin ${slot.plugin}`
-  if (slot.isLost) return `Replication slot ${names.slot} is invalidated: the server has removed WAL that it needed`
-  if (publication === undefined) return `Publication ${names.publication} is gone`
-  if (publication.oid !== record.publicationOid) return `Publication ${names.publication} was dropped and made again`
-  return undefined
-}

@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream"
 import * as Lsn from "../domain/Lsn.ts"
 import { CaptureError } from "./CaptureError.ts"
 import * as PgOutput from "./PgOutput.ts"
-import { startAnew } from "../domain/Remedy.ts"
+import { resnapshot } from "../domain/Remedy.ts"
 import type { WalMessage } from "./WalMessage.ts"
 
 /** `pg`'s connection below its client. */
@@ -21,9 +21,6 @@ const maxTakenBytes = 1_048_576
 /** Of `wal_sender_timeout`s: how long a server that was asked for an answer may stay silent. A huge transaction keeps it busy for some. */
 const silentTimeouts = 3
 
-/** How far the slot's shown position may trail what is confirmed, while there is progress. */
-const statusDelayMillis = 100
-
 /**
  * The replication connection's receiving end: decodes each message as it comes (`pg` reuses the memory), keeps what
  * nobody has taken yet within `maxBufferedBytes` by pausing the socket, and sends the status messages.
@@ -34,7 +31,6 @@ export class ReplicationBuffer {
   readonly #maxBufferedBytes: number
   readonly #silenceMillis: number
   readonly #statusTimer: NodeJS.Timeout
-  #soon: NodeJS.Timeout | undefined
   readonly #onCopyData = (message: { readonly chunk: Buffer }) => this.#receive(message.chunk)
   readonly #onNotice = (notice: { readonly message?: string }) => this.#heed(notice.message ?? "")
 
@@ -53,7 +49,11 @@ export class ReplicationBuffer {
   #lastCommitEnd: Lsn.Lsn = Lsn.zero
   /** The end of everything received. */
   #received: Lsn.Lsn = Lsn.zero
+  /** Up to here nothing is needed from the server any more: acknowledged, or none of ours. */
+  #safe: Lsn.Lsn = Lsn.zero
+  /** Told to the server. */
   #confirmed: Lsn.Lsn = Lsn.zero
+  #whenSafe: (() => void) | undefined
 
   constructor(
     connection: ReplicationConnection,
@@ -83,19 +83,47 @@ export class ReplicationBuffer {
   }
 
   confirm(endLsn: Lsn.Lsn): void {
-    if (endLsn < this.#confirmed || endLsn > this.#received) {
+    if (endLsn < this.#safe || endLsn > this.#received) {
       throw new RangeError(
-        `Confirming ${Lsn.format(endLsn)}, outside of what is confirmed (${Lsn.format(this.#confirmed)}) and received (${Lsn.format(this.#received)})`
+        `Confirming ${Lsn.format(endLsn)}, outside of what is confirmed (${Lsn.format(this.#safe)}) and received (${Lsn.format(this.#received)})`
       )
     }
-    this.#confirmed = endLsn
-    this.#sendStatusSoon()
+    this.#moveSafe(endLsn)
+  }
+
+  /** What may be told to the server and was not yet; undefined: nothing. */
+  get untold(): Lsn.Lsn | undefined {
+    return this.#safe > this.#confirmed ? this.#safe : undefined
+  }
+
+  /** Calls once, when something is `untold`; the returned function withdraws. */
+  whenUntold(call: () => void): () => void {
+    this.#whenSafe = call
+    if (this.untold !== undefined) this.#announceSafe()
+    return () => {
+      if (this.#whenSafe === call) this.#whenSafe = undefined
+    }
+  }
+
+  /** From here on the server may forget what comes before `lsn`, which was `untold`. */
+  tell(lsn: Lsn.Lsn): void {
+    this.#confirmed = lsn
+    this.sendStatus()
+  }
+
+  #moveSafe(lsn: Lsn.Lsn): void {
+    this.#safe = lsn
+    this.#announceSafe()
+  }
+
+  #announceSafe(): void {
+    const call = this.#whenSafe
+    this.#whenSafe = undefined
+    call?.()
   }
 
   /** Silent before the stream starts, when the server would take it for a command, and after it has ended. */
   sendStatus(answer = false): void {
-    clearTimeout(this.#soon)
-    this.#soon = undefined
     if (!this.#started || this.#failure !== undefined) return
     this.#connection.sendCopyFromChunk(statusMessage(this.#received, this.#confirmed, answer))
   }
@@ -119,7 +147,7 @@ export class ReplicationBuffer {
   /** Tells the last position and waits until it has left this process, at most a second. */
   async close(): Promise<void> {
     clearInterval(this.#statusTimer)
-    this.sendStatus() // also ends the pending one
+    this.sendStatus()
     this.#connection.off("copyData", this.#onCopyData)
     this.#connection.off("notice", this.#onNotice)
     if (!this.#started || this.#failure !== undefined || !this.#connection.stream.writable) return
@@ -166,17 +194,9 @@ export class ReplicationBuffer {
   /** A keepalive comes after everything up to its end of WAL, so if nothing is outstanding all of that is done with. */
   #acceptKeepalive(walEnd: Lsn.Lsn, replyNow: boolean): void {
     this.#received = Lsn.max(this.#received, walEnd)
-    const outstanding = this.#insideTransaction || this.#confirmed < this.#lastCommitEnd
-    if (!outstanding && walEnd > this.#confirmed) {
-      this.#confirmed = walEnd
-      this.#sendStatusSoon()
-    }
+    const outstanding = this.#insideTransaction || this.#safe < this.#lastCommitEnd
+    if (!outstanding && walEnd > this.#safe) this.#moveSafe(walEnd)
     if (replyNow) this.sendStatus()
-  }
-
-  /** A progress that nobody asked for: told soon, so that the slot's position is fresh, but not for every transaction. */
-  #sendStatusSoon(): void {
-    this.#soon ??= setTimeout(() => this.sendStatus(), statusDelayMillis)
   }
 
   /** Postgres 18 only warns where 15 fails: a missing publication would be an empty stream for ever. */
@@ -184,7 +204,7 @@ export class ReplicationBuffer {
     if (!/skipped loading publication/.test(notice)) return
     this.fail(new CaptureError({
       reason: "gap",
-      message: `${notice}: the publication is gone, and what commits meanwhile is never decoded; ${startAnew}.`
+      message: `${notice}: the publication is gone, and what commits meanwhile is never decoded: ${resnapshot}.`
     }))
     this.#connection.stream.destroy()
   }

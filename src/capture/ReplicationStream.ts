@@ -8,20 +8,26 @@ import { CaptureError } from "./CaptureError.ts"
 import { ReplicationBuffer, type ReplicationConnection } from "./ReplicationBuffer.ts"
 import * as SessionSettings from "./SessionSettings.ts"
 import type { WalMessage } from "./WalMessage.ts"
-import { startAnew } from "../domain/Remedy.ts"
+import { resnapshot } from "../domain/Remedy.ts"
 
 /**
  * The slot, held and read. One reader per slot: while this is open, every other one waits.
  *
  * Guarantees: messages come in the order of the WAL, whole transactions in commit order; the slot is confirmed to exactly
- * the positions given to `confirm` and, while nothing is outstanding, to the keepalives' end of WAL; never backwards and
- * never past what was received. Status messages go out on time whether anybody takes or not.
+ * the positions given to `confirm` and, while nothing is outstanding, to the keepalives' end of WAL; never backwards, never past
+ * what was received, never past what was noted before, and not at all unless `confirming` runs. Status messages go out on time
+ * whether anybody takes or not.
  */
 export interface ReplicationStream {
   /** What has come since the last call, at most about a megabyte of WAL; waits if that is nothing. */
   readonly take: Effect.Effect<ReadonlyArray<WalMessage>, CaptureError>
-  /** Everything before `endLsn`, the end of a commit that was taken, is safe elsewhere. Told to the server with the next status. */
+  /** Everything before `endLsn`, the end of a commit that was taken, is safe elsewhere. */
   readonly confirm: (endLsn: Lsn.Lsn) => void
+  /**
+   * Tells the server what is safe, each position once it is noted elsewhere, some ten times a second at the most. Interrupted, it
+   * tells the last one. Fails as `note` does, and then the server hears of no further position.
+   */
+  readonly confirming: <E>(note: (lsn: Lsn.Lsn) => Effect.Effect<void, E>) => Effect.Effect<never, E>
 }
 
 export interface StreamOptions {
@@ -59,9 +65,27 @@ export const open = Effect.fnUntraced(function*(
         resume(taken instanceof CaptureError ? Effect.fail(taken) : Effect.succeed(taken)))
       return Effect.sync(cancel)
     }),
-    confirm: (lsn) => buffer.confirm(lsn)
+    confirm: (lsn) => buffer.confirm(lsn),
+    confirming: (note) => confirming(buffer, note)
   }
 })
+
+/** While positions move without pause, how far the slot's may trail; the first after a pause is told at once. */
+const tellEveryMillis = 100
+
+const confirming = <E>(buffer: ReplicationBuffer, note: (lsn: Lsn.Lsn) => Effect.Effect<void, E>): Effect.Effect<never, E> => {
+  const tellNoted = Effect.suspend(() => {
+    const lsn = buffer.untold
+    return lsn === undefined ? Effect.void : Effect.tap(note(lsn), () => Effect.sync(() => buffer.tell(lsn)))
+  })
+  const untold = Effect.callback<void>((resume) => {
+    const withdraw = buffer.whenUntold(() => resume(Effect.void))
+    return Effect.sync(withdraw)
+  })
+  return Effect.forever(Effect.andThen(untold, Effect.andThen(tellNoted, Effect.sleep(Duration.millis(tellEveryMillis))))).pipe(
+    Effect.onInterrupt(() => Effect.ignore(Effect.timeout(tellNoted, "1 second")))
+  )
+}
 
 /** First poll, and the cap of the doubling after it: how long a standby takes at most, once the slot is free. */
 const firstPollMillis = 50
@@ -114,7 +138,7 @@ const startStatement = (slot: string, publication: string): string =>
 
 const explainRefusal = (refused: PostgresError, { slot }: StreamOptions): CaptureError | PostgresError =>
   refused.code === "42704" || refused.code === "55000"
-    ? new CaptureError({ reason: "gap", message: `${refused.message}. Changes since its last position are lost: ${startAnew}.` })
+    ? new CaptureError({ reason: "gap", message: `${refused.message}. Changes since its last position are lost: ${resnapshot}.` })
     : refused.isRetryable
     ? interrupted(`Replication slot ${slot}: ${refused.message}`)
     : refused

@@ -7,22 +7,28 @@ export interface Slot {
   readonly database: string
   readonly plugin: string
   readonly active: boolean
-  /** The server has removed WAL that the slot needs, or has invalidated it: it can never be read again. */
-  readonly isLost: boolean
+  /**
+   * The server has invalidated it, and it can never be read again: `wal_removed`, `rows_removed`, `wal_level_insufficient`,
+   * `idle_timeout`, or what a later version says. undefined: it is good.
+   */
+  readonly invalidated: string | undefined
   readonly confirmedFlush: Lsn.Lsn
 }
 
 /** undefined: there is no such slot. */
 export const read = Effect.fnUntraced(function*(sql: Sql, name: string) {
+  // to_jsonb, because invalidation_reason is there since 17 and conflicting since 16: before that, lost WAL is the only way.
   const [row] = yield* sql.query<StoredSlot>(`Looking for replication slot ${name}`, `
-    select database, plugin, active, coalesce(wal_status = 'lost', false) as is_lost, confirmed_flush_lsn::text as confirmed_flush
-    from pg_replication_slots where slot_name = $1`, [name])
+    select database, plugin, active, confirmed_flush_lsn::text as confirmed_flush,
+      coalesce(to_jsonb(s) ->> 'invalidation_reason', case when wal_status = 'lost' then 'wal_removed'
+        when to_jsonb(s) ->> 'conflicting' = 'true' then 'rows_removed' end) as invalidated
+    from pg_replication_slots s where slot_name = $1`, [name])
   if (row === undefined) return undefined
   const slot: Slot = {
     database: row.database ?? "",
     plugin: row.plugin ?? "",
     active: row.active,
-    isLost: row.is_lost,
+    invalidated: row.invalidated ?? undefined,
     confirmedFlush: row.confirmed_flush === null ? Lsn.zero : Lsn.parse(row.confirmed_flush)
   }
   return slot
@@ -52,6 +58,6 @@ interface StoredSlot {
   readonly database: string | null
   readonly plugin: string | null
   readonly active: boolean
-  readonly is_lost: boolean
+  readonly invalidated: string | null
   readonly confirmed_flush: string | null
 }

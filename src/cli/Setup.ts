@@ -1,21 +1,28 @@
 import { Console, Effect } from "effect"
-import { Command } from "effect/cli"
+import { Command, Flag } from "effect/cli"
 import * as Setup from "../run/Setup.ts"
 import * as Connections from "./Connections.ts"
 
 export const setup = Command.make(
   "setup",
-  {},
-  Effect.fnUntraced(function*() {
-    for (const line of yield* Setup.setup) yield* Console.log(line)
+  {
+    resnapshot: Flag.Boolean("resnapshot").pipe(
+      Flag.withDescription("After a gap: make slot and publication anew, have all tables read again under a later epoch"),
+      Flag.withDefault(false)
+    )
+  },
+  Effect.fnUntraced(function*({ resnapshot }) {
+    for (const line of yield* (resnapshot ? Setup.resnapshot : Setup.setup)) yield* Console.log(line)
   }, Effect.provide(Connections.layer))
 ).pipe(
   Command.withShortDescription("Make publication, slot, state schema and topics"),
   Command.withDescription(
-    "Make what capture and the pipelines need: publication, slot, state schema, topics. What is there stays. Reads no rows; prints what it did."
+    "Make what capture and the pipelines need: publication, slot, state schema, topics. What is there stays, and what was there and is gone is not made "
+      + "anew: that would hide a gap. --resnapshot repairs one. Reads no rows; prints what it did."
   ),
   Command.withExamples([
     { command: "cdc setup", description: "With DATABASE_URL (direct endpoint) and KAFKA_BROKERS from the environment" },
-    { command: "cdc setup --config production.yaml", description: "With a file over config/default.yaml" }
+    { command: "cdc setup --config production.yaml", description: "With a file over config/default.yaml" },
+    { command: "cdc setup --resnapshot", description: "After capture stopped for a gap; then start `cdc run` again" }
   ])
 )

@@ -1,6 +1,15 @@
-/**
- * What a person does about a gap, in one place. The repair in place, by which design and operators know it, is not in this
- * version, and a message must not send anybody to a flag that does not exist.
- */
-export const startAnew = "`cdc setup --resnapshot`, which would repair it in place, is not in this version yet: "
-  + "read everything anew with `cdc teardown --confirm --topics`, `cdc setup` and `cdc run`"
+import * as TableName from "./TableName.ts"
+
+/** What a person does about what can't pass by itself, in one place, so that no message sends anybody to what is not there. */
+
+/** About a gap between database and topics: reads all tables again, under a new epoch, and deletes what was deleted in the gap. */
+export const resnapshot = "repair it with `cdc setup --resnapshot`, which reads every table again"
+
+/** About a pipeline that has lost its place, or whose state is wrong: there is no verb yet that rebuilds one from the topics. */
+export const startAnew = "start anew with `cdc teardown --confirm --topics`, `cdc setup` and `cdc run`"
+
+/** About a table whose changes were missed while the others went on. */
+export const readAgain = (table: TableName.TableName): string => `read it again with \`cdc snapshot ${shellWord(TableName.format(table))}\``
+
+/** As a shell takes it. */
+const shellWord = (text: string): string => /^[\w.]+$/.test(text) ? text : `'${text}'`

@@ -6,6 +6,9 @@ import type { TableName } from "./TableName.ts"
  */
 export const ofTable = (prefix: string, { schema, table }: TableName): string => sanitize(`${prefix}.${schema}.${table}`)
 
+/** Where each capture under this prefix remembers its slot. No table's name: schema `cdc` is our own. */
+export const ofJournal = (prefix: string): string => sanitize(`${prefix}.cdc.journal`)
+
 /** Where a pipeline sets aside what it can't use of a topic. */
 export const ofDeadLetters = (topic: string, pipeline: string): string => `${topic}.${pipeline}.dlq`
 

@@ -1,12 +1,13 @@
 import { Effect, Redacted } from "effect"
-import { CaptureError } from "../capture/CaptureError.ts"
 import * as CaptureState from "../capture/CaptureState.ts"
 import * as Catalogue from "../capture/Catalogue.ts"
 import * as Identity from "../capture/Identity.ts"
 import * as Preflight from "../capture/Preflight.ts"
 import * as Publication from "../capture/Publication.ts"
+import * as Rereads from "../capture/Rereads.ts"
 import * as Slot from "../capture/Slot.ts"
 import { AppConfig } from "../Config.ts"
+import { Kafka } from "../connections/Kafka.ts"
 import { Postgres, type Sql } from "../connections/Postgres.ts"
 import * as Lsn from "../domain/Lsn.ts"
 import * as TableName from "../domain/TableName.ts"
@@ -14,54 +15,143 @@ import * as TopicName from "../domain/TopicName.ts"
 import { createSharedTables } from "../materialize/Registration.ts"
 import * as Tails from "../publish/Tails.ts"
 import * as Topics from "../publish/Topics.ts"
-import { startAnew } from "../domain/Remedy.ts"
+import * as Journal from "./Journal.ts"
+import * as SlotCheck from "./SlotCheck.ts"
 
 /**
  * Makes what capture needs: state schema, topics, publication, slot. May be run again at any time: what is there stays, missing
  * tables of the configuration are added. It reads no rows. What capture remembers and what is gone now is never made anew,
  * because that would hide a gap. Returns what it did, a line each, for a person.
  */
-export const setup = Effect.gen(function*() {
-  const { kafka, source } = yield* AppConfig
-  const sql = yield* Postgres
-  const state = CaptureState.make(source.stateSchema, source.slot)
-  yield* Preflight.checkEndpoint(new URL(Redacted.value(source.databaseUrl)).hostname)
-  const server = yield* Identity.readServer(sql)
-  const slot = yield* Slot.read(sql, source.slot)
-  yield* Preflight.checkServer(server, slot === undefined)
-  const remembered = yield* state.load(sql)
-  if (remembered !== undefined) yield* Identity.verify(sql, state, source)
-  else if (slot !== undefined) yield* refuseForeignSlot(source.slot)
+export const setup = Effect.scoped(Effect.gen(function*() {
+  const { source } = yield* AppConfig
+  const postgres = yield* Postgres
+  const { journal, lines, look, server, wanted } = yield* prepare
+  const { facts, state: found } = yield* look
+  const refusal = found._tag === "notSetUp" ? undefined : SlotCheck.refusalOf(found, source)
+  if (refusal !== undefined) return yield* refusal
 
-  const catalogue = Catalogue.make(sql)
-  const relations = yield* Preflight.checkTables(sql, catalogue, source.tables)
-  const lines: Array<string> = []
-
-  const wanted = relations.map((relation) => ({ topic: TopicName.ofTable(kafka.topicPrefix, relation), hasKey: relation.key.length > 0 }))
-  const created = yield* Topics.ensure(wanted, kafka)
-  lines.push(report("topics", created, wanted.length - created.length, `${kafka.partitions} partitions each`))
-
-  yield* state.createTables(sql)
-  yield* createSharedTables(sql, source.stateSchema)
-  lines.push(`state schema ${source.stateSchema}: ready`)
-  lines.push(yield* ensurePublication(sql, source.publication, source.tables, server.version))
-  if (remembered !== undefined) {
-    lines.push(`replication slot ${source.slot}: there, confirmed to ${Lsn.format(slot!.confirmedFlush)}`)
+  lines.push(...(yield* makeTopics(wanted)))
+  lines.push(yield* ensurePublication(postgres, source.publication, source.tables, server.version))
+  if (facts.slot !== undefined) {
+    lines.push(`replication slot ${source.slot}: there, confirmed to ${Lsn.format(facts.slot.confirmedFlush)}`)
     return lines
   }
   // Topics may hold an earlier capture's records (torn down, another server): a later epoch is after all of them, whatever the LSNs.
   const { last } = yield* Tails.read(wanted.map(({ topic }) => topic))
-  const epoch = (last?.epoch ?? 0) + 1
-  // The publication comes first: what commits while there is none is never decoded.
-  const start = yield* Slot.create(sql, source.slot)
-  const publication = yield* Publication.read(sql, source.publication)
-  yield* state.remember(sql, {
-    systemIdentifier: server.system_identifier,
-    database: server.database,
-    publicationOid: publication!.oid
-  }, epoch).pipe(Effect.tapError(() => Effect.ignore(Slot.drop(sql, source.slot)))) // a slot that nobody remembers would keep WAL for ever
+  const start = yield* begin(journal, (last?.epoch ?? 0) + 1)
   lines.push(`replication slot ${source.slot}: created at ${Lsn.format(start)}; \`cdc run\` reads the tables first, then follows it`)
   return lines
+}))
+
+/**
+ * Begins anew after a gap, whatever it was: slot and publication are made again, a later epoch begins, the tables are to be
+ * read again, and what was deleted in the gap is to be deleted in the topics. A process that reads the old slot is hung up on.
+ *
+ * May be killed at any instant and run again: until the last step what is remembered and what is there differ, so that nothing
+ * goes on; each step can be done twice. Returns what it did, a line each.
+ */
+export const resnapshot = Effect.scoped(Effect.gen(function*() {
+  const { source } = yield* AppConfig
+  const postgres = yield* Postgres
+  const { journal, lines, look, server, wanted } = yield* prepare
+  const { facts } = yield* look
+  lines.push(...(yield* makeTopics(wanted)))
+
+  yield* Slot.drop(postgres, source.slot)
+  lines.push(`replication slot ${source.slot}: ${facts.slot === undefined ? "was not there" : "dropped"}`)
+  yield* Publication.drop(postgres, source.publication)
+  yield* Publication.create(postgres, source.publication, source.tables, server.version)
+  lines.push(`publication ${source.publication}: made anew for ${source.tables.length} tables`)
+
+  const { last } = yield* Tails.read(wanted.map(({ topic }) => topic))
+  const epoch = 1 + Math.max(facts.record?.epoch ?? 0, facts.journal?.epoch ?? 0, last?.epoch ?? 0)
+  const sweeps = yield* boundsOf(wanted.filter(({ hasKey }) => hasKey))
+  const start = yield* begin(journal, epoch, sweeps)
+  lines.push(
+    `replication slot ${source.slot}: made anew at ${Lsn.format(start)}, epoch ${epoch}`,
+    `to be read again by \`cdc run\`: ${source.tables.length} tables; then what the topics have and the tables have not is deleted there`
+  )
+  return lines
+}))
+
+interface WantedTable extends Topics.WantedTopic {
+  readonly table: TableName.TableName
+}
+
+/** What both need: the checks that come before anything is made, the state schema and the journal's topic. */
+const prepare = Effect.gen(function*() {
+  const { kafka, source } = yield* AppConfig
+  const postgres = yield* Postgres
+  const state = CaptureState.make(source.stateSchema, source.slot)
+  yield* Preflight.checkEndpoint(new URL(Redacted.value(source.databaseUrl)).hostname)
+  const server = yield* Identity.readServer(postgres)
+  yield* Preflight.checkServer(server, (yield* Slot.read(postgres, source.slot)) === undefined)
+  const relations = yield* Preflight.checkTables(postgres, Catalogue.make(postgres), source.tables)
+  const wanted = relations.map((relation): WantedTable => ({
+    topic: TopicName.ofTable(kafka.topicPrefix, relation), hasKey: relation.key.length > 0, table: relation
+  }))
+  yield* Journal.ensureTopic
+  const journal = yield* Journal.open(source.slot)
+  const entry = yield* journal.read
+  const look = SlotCheck.look(state, source, { journal: () => entry, tail: undefined, isReader: false })
+  const lines: Array<string> = []
+  return { journal, lines, look, server, wanted }
+})
+
+const makeTopics = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTable>) {
+  const { kafka, source } = yield* AppConfig
+  const postgres = yield* Postgres
+  const created = yield* Topics.ensure(wanted, kafka)
+  yield* CaptureState.make(source.stateSchema, source.slot).createTables(postgres)
+  yield* Rereads.make(source.stateSchema, source.slot).createTable(postgres)
+  yield* createSharedTables(postgres, source.stateSchema)
+  return [
+    report("topics", created, wanted.length - created.length, `${kafka.partitions} partitions each`),
+    `state schema ${source.stateSchema}: ready`
+  ]
+})
+
+/**
+ * Creates the slot and remembers it; the publication is there, because what commits while there is none is never decoded. Kafka
+ * remembers first: a database that knows of an epoch alone would be one whose journal is lost.
+ */
+const begin = Effect.fnUntraced(function*(journal: Journal.Journal, epoch: number, sweeps: ReadonlyArray<Rereads.Request> = []) {
+  const { source } = yield* AppConfig
+  const postgres = yield* Postgres
+  const start = yield* Slot.create(postgres, source.slot)
+  const remember = Effect.gen(function*() {
+    const server = yield* Identity.readServer(postgres)
+    const publication = yield* Publication.read(postgres, source.publication)
+    const identity: CaptureState.Identity = {
+      systemIdentifier: server.system_identifier,
+      database: server.database,
+      publicationOid: publication!.oid,
+      publicationXmin: publication!.xmin
+    }
+    yield* journal.write({ ...identity, epoch, timeline: server.timeline, confirmed: start })
+    yield* postgres.transaction((sql) =>
+      Effect.gen(function*() {
+        yield* CaptureState.make(source.stateSchema, source.slot).remember(sql, identity, epoch)
+        for (const sweep of sweeps) yield* Rereads.make(source.stateSchema, source.slot).request(sql, sweep)
+      }))
+  })
+  // A slot that nobody remembers would keep WAL for ever.
+  yield* remember.pipe(Effect.tapError(() => Effect.ignore(Slot.drop(postgres, source.slot))))
+  return start
+})
+
+/** A key whose last record lies before its topic's present end, once the tables are read again, is none of its table's any more. */
+const boundsOf = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTable>) {
+  const kafka = yield* Kafka
+  return yield* Effect.forEach(wanted, ({ table, topic }) =>
+    Effect.map(
+      kafka.admin(`Reading the end of ${topic}`, (admin) => admin.fetchTopicOffsets(topic)),
+      (partitions): Rereads.Request => ({
+        table, sweep: true, reason: "resnapshot", state: "sweeping",
+        bounds: new Map(partitions.map(({ high, partition }) => [partition, BigInt(high)]))
+      })
+    ))
 })
 
 const ensurePublication = Effect.fnUntraced(function*(
@@ -80,13 +170,6 @@ const ensurePublication = Effect.fnUntraced(function*(
   yield* Publication.addTables(sql, name, missing)
   return `publication ${name}: added ${missing.map(TableName.format).join(", ")}; once the first snapshot is done, their rows of before are not read by themselves`
 })
-
-const refuseForeignSlot = (slot: string) =>
-  Effect.fail(new CaptureError({
-    reason: "gap",
-    message: `Replication slot ${slot} exists, but nothing here remembers what was published from it: if it is somebody else's, set ` +
-      `CDC_SOURCE_SLOT to another name; if it is a leftover of ours, ${startAnew}, or drop it with pg_drop_replication_slot('${slot}').`
-  }))
 
 const report = (what: string, created: ReadonlyArray<string>, there: number, detail: string): string =>
   created.length === 0 ? `${what}: all ${there} there` : `${what}: created ${created.length} (${detail}), ${there} were there`

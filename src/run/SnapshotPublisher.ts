@@ -27,14 +27,17 @@ import type { TopicWriter } from "../publish/TopicWriter.ts"
 export const begin = Effect.fnUntraced(function*(
   state: CaptureState,
   slot: string,
-  tables: ReadonlyArray<TableName.TableName>
-): Effect.fn.Return<Snapshot.Snapshot | undefined, CaptureError | PostgresError, Postgres | Scope.Scope> {
+  tables: ReadonlyArray<TableName.TableName>,
+  /** `note`: where a position is remembered before the slot moves there. */
+  { epoch, note }: { readonly epoch: number; readonly note: (position: Lsn.Lsn) => Effect.Effect<void, KafkaError> }
+): Effect.fn.Return<Snapshot.Snapshot | undefined, CaptureError | KafkaError | PostgresError, Postgres | Scope.Scope> {
   const postgres = yield* Postgres
   const scope = yield* Scope.fork(yield* Effect.scope)
   const snapshot = yield* Scope.provide(Snapshot.open(tables), scope)
   const began = yield* postgres.transaction((sql) =>
     Effect.gen(function*() {
-      if ((yield* state.lockPhase(sql)) !== "pending") return false
+      if ((yield* state.lockPhase(sql, epoch)) !== "pending") return false
+      yield* note(snapshot.consistentPoint)
       const reached = yield* Slot.advance(sql, slot, snapshot.consistentPoint).pipe(
         Effect.catchIf((error) => error.code === "55006", (error) =>
           Effect.fail(new CaptureError({ reason: "interrupted", message: `${error.message}: somebody reads the slot before its first snapshot` })))

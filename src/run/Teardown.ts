@@ -6,6 +6,7 @@ import { Kafka } from "../connections/Kafka.ts"
 import { Postgres } from "../connections/Postgres.ts"
 import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
 import * as TopicName from "../domain/TopicName.ts"
+import * as Journal from "./Journal.ts"
 
 /**
  * Removes slot, publication and state schema; a reader of the slot is hung up on. The topics stay, since others read them,
@@ -24,9 +25,17 @@ export const teardownWith = Effect.fnUntraced(function*(options: { readonly topi
   lines.push(`publication ${source.publication}: ${publication === undefined ? "was not there" : "dropped"}`)
   yield* sql.query("Dropping the state schema", `drop schema if exists ${quoteIdentifier(source.stateSchema)} cascade`)
   lines.push(`state schema ${source.stateSchema}: dropped`)
-  lines.push(yield* topicsLine(source.tables.map((table) => TopicName.ofTable(kafka.topicPrefix, table)), options.topics))
+  const isLast = yield* forgetJournal(source.slot)
+  const journal = isLast ? [TopicName.ofJournal(kafka.topicPrefix)] : []
+  lines.push(yield* topicsLine([...source.tables.map((table) => TopicName.ofTable(kafka.topicPrefix, table)), ...journal], options.topics))
   return lines
 })
+
+/** So that a later `setup` is a beginning, and no gap. Tells whether no other slot is remembered there. */
+const forgetJournal = (slot: string) =>
+  Effect.scoped(Effect.flatMap(Journal.open(slot), (journal) => Effect.map(journal.forget, (others) => !others))).pipe(
+    Effect.catchIf((error) => error._tag === "PublishError", () => Effect.succeed(false)) // set up before there was a journal
+  )
 
 /** As a verb of its own does it: the topics stay. */
 export const teardown = teardownWith({ topics: false })

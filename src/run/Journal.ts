@@ -1,0 +1,174 @@
+import type { Consumer } from "@platformatic/kafka"
+import { Effect, type Scope } from "effect"
+import type { JournalEntry } from "../capture/SlotState.ts"
+import { AppConfig } from "../Config.ts"
+import { Kafka } from "../connections/Kafka.ts"
+import { fromCause, type KafkaError } from "../connections/KafkaError.ts"
+import * as Lsn from "../domain/Lsn.ts"
+import * as TopicName from "../domain/TopicName.ts"
+import { PublishError } from "../publish/PublishError.ts"
+
+/**
+ * What Kafka remembers of a slot, in a compacted topic: whose it is, and how far it was confirmed. A position is journalled
+ * before the server is told, so a slot that stands further was moved or made again by somebody else; and since a database's own
+ * memory is restored with it, this is the memory that is not. See `docs/decisions/0008-journal.md`.
+ */
+export interface Journal {
+  /** The furthest entry; undefined: there is none. Fails with `topicMissing` where `setup` has not made the topic. */
+  readonly read: Effect.Effect<JournalEntry | undefined, KafkaError | PublishError>
+  /** Succeeds when every replica in sync has it. */
+  readonly write: (entry: JournalEntry) => Effect.Effect<void, KafkaError>
+  /** The slot is torn down on purpose. Tells whether another slot has an entry. */
+  readonly forget: Effect.Effect<boolean, KafkaError | PublishError>
+}
+
+/** For one slot; its producer is closed with the scope. */
+export const open = Effect.fnUntraced(function*(slot: string): Effect.fn.Return<Journal, never, AppConfig | Kafka | Scope.Scope> {
+  const settings = (yield* AppConfig).kafka
+  const kafka = yield* Kafka
+  const topic = TopicName.ofJournal(settings.topicPrefix)
+  const key = keyOf(slot)
+  const producer = yield* kafka.producer(`cdc-journal-${slot}`)
+  let last: Promise<unknown> = Promise.resolve()
+  /** One outstanding, also after somebody has given up waiting for it. */
+  const send = (doing: string, value: Buffer | null) =>
+    Effect.tryPromise({
+      try: () => {
+        const send = () => producer.send({ messages: [{ topic, partition: 0, key, value: value as Buffer }] }) // null: not in the client's types
+        return last = last.then(send, send)
+      },
+      catch: (cause) => fromCause(doing, cause)
+    })
+  const readAll = Effect.scoped(Effect.gen(function*() {
+    const there = yield* kafka.admin("Looking for the journal", async (admin) => (await admin.listTopics()).includes(topic))
+    if (!there) {
+      return yield* new PublishError({ reason: "topicMissing", message: `Kafka has no topic ${topic}: run \`cdc setup\`, which creates it.` })
+    }
+    const reader = yield* kafka.reader("cdc-journal")
+    return yield* Effect.tryPromise({ try: () => readFurthest(reader, topic), catch: (cause) => fromCause("Reading the journal", cause) })
+  }))
+  return {
+    read: Effect.map(readAll, (entries) => entries.get(slot)),
+    write: (entry) => Effect.asVoid(send("Writing the journal", Buffer.from(JSON.stringify(toStored(slot, entry))))),
+    forget: Effect.gen(function*() {
+      const entries = yield* readAll
+      if (entries.delete(slot)) yield* send("Clearing the journal", null)
+      return entries.size > 0
+    })
+  }
+})
+
+/** The positions of one session of capture: each is journalled before the server may hear of it. */
+export interface Positions {
+  readonly note: (confirmed: Lsn.Lsn) => Effect.Effect<void, KafkaError>
+  /** As it is journalled. */
+  readonly last: () => JournalEntry
+}
+
+/** From what is journalled already. */
+export const keep = (journal: Journal, from: JournalEntry): Positions => {
+  let last = from
+  return {
+    last: () => last,
+    note: (confirmed) =>
+      Effect.suspend(() => {
+        if (confirmed <= last.confirmed) return Effect.void
+        const next = { ...last, confirmed }
+        return Effect.tap(journal.write(next), () => Effect.sync(() => void (last = next)))
+      })
+  }
+}
+
+/** Makes the topic if it is missing; tells whether it was. */
+export const ensureTopic = Effect.gen(function*() {
+  const settings = (yield* AppConfig).kafka
+  const kafka = yield* Kafka
+  const topic = TopicName.ofJournal(settings.topicPrefix)
+  return yield* kafka.admin(`Creating topic ${topic}`, (admin) =>
+    admin.createTopics({
+      waitForLeaders: true,
+      topics: [{ topic, numPartitions: 1, replicationFactor: settings.replicationFactor, configEntries: topicConfig }]
+    }))
+})
+
+/** Small segments, soon compacted: some ten entries a second at the most, of which the last counts. */
+const topicConfig = [
+  { name: "cleanup.policy", value: "compact" },
+  { name: "segment.bytes", value: String(1_048_576) },
+  { name: "min.cleanable.dirty.ratio", value: "0.1" },
+  // A process that was replaced may write one entry late, behind its successor's: for so long the further one stays, too.
+  { name: "min.compaction.lag.ms", value: String(600_000) }
+]
+
+const fetchMaxBytes = 4_194_304
+const earliest = -2n
+const latest = -1n
+const readUncommitted = 0
+
+/** By slot, from the topic's beginning, which compaction keeps near. Of a slot's entries the furthest counts, since a slot never goes back. */
+const readFurthest = async (reader: Consumer<Buffer, Buffer, Buffer, Buffer>, topic: string): Promise<Map<string, JournalEntry>> => {
+  const { id, partitions } = (await reader.metadata({ topics: [topic], forceUpdate: true })).topics.get(topic)!
+  const offset = async (timestamp: bigint) =>
+    (await reader.listOffsets({ topics: [topic], timestamp, isolationLevel: readUncommitted })).get(topic)![0]!
+  const entries = new Map<string, JournalEntry>()
+  const end = await offset(latest)
+  for (let cursor = await offset(earliest); cursor < end;) {
+    const { responses } = await reader.fetch({
+      node: partitions[0]!.leader, minBytes: 1, maxBytes: fetchMaxBytes, maxWaitTime: 50, isolationLevel: readUncommitted,
+      topics: [{ topicId: id, partitions: [{ partition: 0, fetchOffset: cursor, currentLeaderEpoch: -1, lastFetchedEpoch: -1, partitionMaxBytes: fetchMaxBytes }] }]
+    })
+    const batches = responses[0]?.partitions[0]?.records ?? []
+    if (batches.length === 0) break // the rest is compacted away
+    for (const batch of batches) {
+      cursor = batch.firstOffset + BigInt(batch.lastOffsetDelta) + 1n
+      if ((batch.attributes & controlBit) === 0) for (const { key, value } of batch.records) apply(entries, key, value)
+    }
+  }
+  return entries
+}
+
+const controlBit = 0x20
+
+const keyOf = (slot: string): Buffer => Buffer.from(JSON.stringify({ slot }))
+
+const apply = (entries: Map<string, JournalEntry>, key: Buffer | null, value: Buffer | null): void => {
+  const { slot } = JSON.parse(String(key)) as { readonly slot: string }
+  if (value === null) return void entries.delete(slot)
+  const entry = fromStored(JSON.parse(value.toString()) as StoredEntry)
+  const furthest = entries.get(slot)
+  if (furthest === undefined || entry.epoch > furthest.epoch || (entry.epoch === furthest.epoch && entry.confirmed >= furthest.confirmed)) {
+    entries.set(slot, entry)
+  }
+}
+
+interface StoredEntry {
+  readonly slot: string
+  readonly system_identifier: string
+  readonly timeline: number
+  readonly database: string
+  readonly publication_oid: number
+  readonly publication_xmin: string | null
+  readonly epoch: number
+  readonly confirmed: string
+}
+
+const toStored = (slot: string, entry: JournalEntry): StoredEntry => ({
+  slot,
+  system_identifier: entry.systemIdentifier,
+  timeline: entry.timeline,
+  database: entry.database,
+  publication_oid: entry.publicationOid,
+  publication_xmin: entry.publicationXmin ?? null,
+  epoch: entry.epoch,
+  confirmed: Lsn.format(entry.confirmed)
+})
+
+const fromStored = (stored: StoredEntry): JournalEntry => ({
+  systemIdentifier: stored.system_identifier,
+  timeline: stored.timeline,
+  database: stored.database,
+  publicationOid: stored.publication_oid,
+  publicationXmin: stored.publication_xmin ?? undefined,
+  epoch: stored.epoch,
+  confirmed: Lsn.parse(stored.confirmed)
+})

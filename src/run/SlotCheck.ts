@@ -1,0 +1,75 @@
+import { Effect } from "effect"
+import { CaptureError } from "../capture/CaptureError.ts"
+import type { CaptureRecord, CaptureState } from "../capture/CaptureState.ts"
+import * as Identity from "../capture/Identity.ts"
+import type { Publication } from "../capture/Publication.ts"
+import type { Slot } from "../capture/Slot.ts"
+import * as SlotState from "../capture/SlotState.ts"
+import { Postgres } from "../connections/Postgres.ts"
+import type { PostgresError } from "../connections/PostgresError.ts"
+
+/** A slot that may be read: everything is as remembered. */
+export interface UsableSlot {
+  readonly record: CaptureRecord
+  readonly slot: Slot
+  readonly publication: Publication
+  /** What the journal is to say: as found, or for the first time. */
+  readonly entry: SlotState.JournalEntry
+}
+
+type Known = Parameters<typeof Identity.look>[2]
+
+/** What is known of a slot, and what state that is. Changes nothing. */
+export const look = Effect.fnUntraced(function*(state: CaptureState, names: SlotState.Names, known: Known) {
+  const facts = yield* Identity.look(state, names, known)
+  return { facts, state: SlotState.judge(facts) }
+})
+
+/** Fails, with what happened and the remedy, unless the slot may be read or waited for. */
+export const check = Effect.fnUntraced(function*(
+  state: CaptureState,
+  names: SlotState.Names,
+  known: Known
+): Effect.fn.Return<UsableSlot, CaptureError | PostgresError, Postgres> {
+  const { facts, state: found } = yield* look(state, names, known)
+  const refusal = refusalOf(found, names)
+  if (refusal !== undefined) return yield* refusal
+  const record = facts.record!
+  const slot = facts.slot!
+  const publication = facts.publication!
+  return {
+    record,
+    slot,
+    publication,
+    entry: {
+      systemIdentifier: record.systemIdentifier,
+      database: record.database,
+      publicationOid: publication.oid,
+      publicationXmin: publication.xmin,
+      epoch: record.epoch,
+      timeline: facts.server.timeline,
+      confirmed: facts.journal?.epoch === record.epoch ? facts.journal.confirmed : slot.confirmedFlush
+    }
+  }
+})
+
+/** The error of a state in which nothing may go on; undefined: it may. */
+export const refusalOf = (state: SlotState.SlotState, names: SlotState.Names): CaptureError | undefined => {
+  const { exitCode } = SlotState.outcomes[state._tag]
+  if (exitCode === undefined) return undefined
+  return new CaptureError({ reason: exitCode === 3 ? "notSetUp" : "gap", message: SlotState.describe(state, names) })
+}
+
+/** How soon a publication that is dropped or altered, or a slot that is gone, shows while nothing is decoded. */
+const watchEveryMillis = 2_000
+
+/** Checks again and again while the slot is read; fails as `check` does. On 18, a publication that is gone is silence in the stream. */
+export const watch = (
+  state: CaptureState,
+  names: SlotState.Names,
+  journal: Known["journal"]
+): Effect.Effect<never, CaptureError | PostgresError, Postgres> =>
+  Effect.forever(Effect.andThen(
+    Effect.sleep(watchEveryMillis),
+    check(state, names, { journal, tail: undefined, isReader: true })
+  ))
