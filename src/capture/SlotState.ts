@@ -180,7 +180,7 @@ export const outcomes: { readonly [Tag in SlotState["_tag"]]: Outcome<Extract<Sl
   },
   slotElsewhere: {
     meaning: "a slot of this name belongs to another database or uses another plugin",
-    then: "stops", exitCode: 4, remedy: `if it is somebody else's, set CDC_SOURCE_SLOT to another name and run \`cdc setup\`; otherwise ${resnapshot}`,
+    then: "stops", exitCode: 4, remedy: `if it is somebody else's, set CDC_SOURCE_SLOT to another name, otherwise drop it there; then ${resnapshot}`,
     says: ({ database, plugin }, { slot }) => `Replication slot ${slot} now belongs to database ${database}, with the plugin ${plugin}`
   },
   slotLost: {

@@ -37,10 +37,7 @@ export const setup = Effect.scoped(Effect.gen(function*() {
     lines.push(`replication slot ${source.slot}: there, confirmed to ${Lsn.format(facts.slot.confirmedFlush)}`)
     return lines
   }
-  // Topics may hold an earlier capture's records (torn down, another server): a later epoch is after all of them, whatever the LSNs.
-  const { last } = yield* Tails.read(wanted.map(({ topic }) => topic))
-  const start = yield* begin(journal, (last?.epoch ?? 0) + 1)
-  lines.push(`replication slot ${source.slot}: created at ${Lsn.format(start)}; \`cdc run\` reads the tables first, then follows it`)
+  lines.push(...(yield* begin(journal, wanted, 0)))
   return lines
 }))
 
@@ -64,14 +61,7 @@ export const resnapshot = Effect.scoped(Effect.gen(function*() {
   yield* Publication.create(postgres, source.publication, source.tables, server.version)
   lines.push(`publication ${source.publication}: made anew for ${source.tables.length} tables`)
 
-  const { last } = yield* Tails.read(wanted.map(({ topic }) => topic))
-  const epoch = 1 + Math.max(facts.record?.epoch ?? 0, facts.journal?.epoch ?? 0, last?.epoch ?? 0)
-  const sweeps = yield* boundsOf(wanted.filter(({ hasKey }) => hasKey))
-  const start = yield* begin(journal, epoch, sweeps)
-  lines.push(
-    `replication slot ${source.slot}: made anew at ${Lsn.format(start)}, epoch ${epoch}`,
-    `to be read again by \`cdc run\`: ${source.tables.length} tables; then what the topics have and the tables have not is deleted there`
-  )
+  lines.push(...(yield* begin(journal, wanted, Math.max(facts.record?.epoch ?? 0, facts.journal?.epoch ?? 0))))
   return lines
 }))
 
@@ -114,11 +104,15 @@ const makeTopics = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTable
 
 /**
  * Creates the slot and remembers it; the publication is there, because what commits while there is none is never decoded. Kafka
- * remembers first: a database that knows of an epoch alone would be one whose journal is lost.
+ * remembers first: a database that knows of an epoch alone would be one whose journal is lost. Topics may hold an earlier capture's
+ * records (a gap, torn down, another server): the new epoch is after all of them, whatever the LSNs.
  */
-const begin = Effect.fnUntraced(function*(journal: Journal.Journal, epoch: number, sweeps: ReadonlyArray<Rereads.Request> = []) {
+const begin = Effect.fnUntraced(function*(journal: Journal.Journal, wanted: ReadonlyArray<WantedTable>, epochBefore: number) {
   const { source } = yield* AppConfig
   const postgres = yield* Postgres
+  const { last } = yield* Tails.read(wanted.map(({ topic }) => topic))
+  const epoch = 1 + Math.max(epochBefore, last?.epoch ?? 0)
+  const sweeps = yield* sweepsOf(wanted)
   const start = yield* Slot.create(postgres, source.slot)
   const remember = Effect.gen(function*() {
     const server = yield* Identity.readServer(postgres)
@@ -138,20 +132,21 @@ const begin = Effect.fnUntraced(function*(journal: Journal.Journal, epoch: numbe
   })
   // A slot that nobody remembers would keep WAL for ever.
   yield* remember.pipe(Effect.tapError(() => Effect.ignore(Slot.drop(postgres, source.slot))))
-  return start
+  const swept = sweeps.length === 0 ? "" : `; then ${sweeps.length} topics that have records are rid of rows that are gone`
+  return [`replication slot ${source.slot}: created at ${Lsn.format(start)}, epoch ${epoch}; \`cdc run\` reads the tables first, then follows it${swept}`]
 })
 
-/** A key whose last record lies before its topic's present end, once the tables are read again, is none of its table's any more. */
-const boundsOf = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTable>) {
+/** A key whose last record is one that is there now, once the tables are read, is none of its table's any more. */
+const sweepsOf = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTable>) {
   const kafka = yield* Kafka
-  return yield* Effect.forEach(wanted, ({ table, topic }) =>
-    Effect.map(
-      kafka.admin(`Reading the end of ${topic}`, (admin) => admin.fetchTopicOffsets(topic)),
-      (partitions): Rereads.Request => ({
-        table, sweep: true, reason: "resnapshot", state: "sweeping",
-        bounds: new Map(partitions.map(({ high, partition }) => [partition, BigInt(high)]))
-      })
-    ))
+  const sweeps: Array<Rereads.Request> = []
+  for (const { table, topic } of wanted.filter(({ hasKey }) => hasKey)) {
+    const partitions = yield* kafka.admin(`Reading the end of ${topic}`, (admin) => admin.fetchTopicOffsets(topic))
+    if (partitions.every(({ high, low }) => high === low)) continue
+    const bounds = new Map(partitions.map(({ high, partition }) => [partition, BigInt(high)]))
+    sweeps.push({ table, sweep: true, reason: "resnapshot", state: "sweeping", bounds })
+  }
+  return sweeps
 })
 
 const ensurePublication = Effect.fnUntraced(function*(

@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Deferred, Effect, Latch, Layer } from "effect"
 import pg from "pg"
 import type { WalMessage } from "../../src/capture/WalMessage.ts"
 import * as ReplicationStream from "../../src/capture/ReplicationStream.ts"
@@ -43,6 +43,10 @@ const commitInPairs = async (url: string, table: string, pairs: number) => {
   await Promise.all(clients.map((client) => client.end()))
 }
 
+/** Confirms at once what is safe. */
+const openConfirming = (options: ReplicationStream.StreamOptions) =>
+  Effect.tap(ReplicationStream.open(options), (stream) => Effect.forkScoped(stream.confirming(() => Effect.void)))
+
 /** Takes until as many transactions have ended. */
 const takeCommits = (stream: ReplicationStream.ReplicationStream, count: number) =>
   Effect.gen(function*() {
@@ -59,7 +63,7 @@ layer(Support, { excludeTestServices: true })("the replication stream", (it) => 
       const { confirmed, options } = yield* prepare("adjacent")
       yield* Effect.promise(() => commitInPairs(database.url, "adjacent", 20))
       const first = yield* Effect.scoped(Effect.gen(function*() {
-        const stream = yield* ReplicationStream.open(options)
+        const stream = yield* openConfirming(options)
         const { commits } = yield* takeCommits(stream, 40)
         const adjacent = commits.findIndex((commit, index) => commits[index + 1]?.commitLsn === commit.endLsn)
         assert.isAtLeast(adjacent, 0, "two commits without anything between them")
@@ -89,7 +93,7 @@ layer(Support, { excludeTestServices: true })("the replication stream", (it) => 
       const { confirmed, options, query } = yield* prepare("idle")
       yield* query("insert into idle values (1)")
       const [outstanding] = yield* Effect.scoped(Effect.gen(function*() {
-        const stream = yield* ReplicationStream.open(options)
+        const stream = yield* openConfirming(options)
         const { commits } = yield* takeCommits(stream, 1)
         yield* query("create table elsewhere (id int)")
         yield* query("select pg_sleep(0.5)") // two status intervals, on the server's clock
@@ -98,13 +102,38 @@ layer(Support, { excludeTestServices: true })("the replication stream", (it) => 
       // Up to the commit a keepalive may have moved it: other databases write, too.
       assert.isTrue((yield* confirmed) <= outstanding!.commitLsn)
       yield* Effect.scoped(Effect.gen(function*() {
-        const stream = yield* ReplicationStream.open(options)
+        const stream = yield* openConfirming(options)
         yield* takeCommits(stream, 1)
         stream.confirm(outstanding!.endLsn)
         yield* query("drop table elsewhere")
         yield* query("select pg_sleep(0.5)")
       }))
       assert.isTrue((yield* confirmed) > outstanding!.endLsn)
+    }))
+
+  it.effect("tells the server no position before it is noted elsewhere, of keepalives neither, and the last one when it ends", () =>
+    Effect.gen(function*() {
+      const { confirmed, options, query } = yield* prepare("noted")
+      const before = yield* confirmed
+      yield* query("insert into noted values (1)")
+      const noting = yield* Deferred.make<Lsn.Lsn>()
+      const mayNote = yield* Latch.make(false)
+      const noted: Array<Lsn.Lsn> = []
+      yield* Effect.scoped(Effect.gen(function*() {
+        const stream = yield* ReplicationStream.open(options)
+        const note = (lsn: Lsn.Lsn) =>
+          Deferred.succeed(noting, lsn).pipe(Effect.andThen(mayNote.await), Effect.andThen(Effect.sync(() => void noted.push(lsn))))
+        yield* Effect.forkScoped(stream.confirming(note))
+        const { commits: [commit] } = yield* takeCommits(stream, 1)
+        stream.confirm(commit!.endLsn)
+        yield* Deferred.await(noting)
+        yield* query("create table elsewhere_noted (id int)")
+        yield* query("select pg_sleep(0.5)") // two status intervals, on the server's clock
+        assert.strictEqual(yield* confirmed, before)
+        yield* mayNote.open
+      }))
+      assert.isAbove(noted.length, 0)
+      assert.strictEqual(yield* confirmed, noted.at(-1))
     }))
 
   it.effect("says so when the publication is gone, instead of streaming nothing", () =>

@@ -13,7 +13,10 @@ describe("the first snapshot", () => {
         const query = (statement: string) => Effect.promise(() => capture.database.query(statement))
         yield* query("update cdc.capture set snapshot = 'reading'")
         const slot = slotOf(capture.database.name)
-        const begin = SnapshotPublisher.begin(CaptureState.make("cdc", slot), slot, [{ schema: "public", table: "items" }])
+        const begin = SnapshotPublisher.begin(CaptureState.make("cdc", slot), slot, [{ schema: "public", table: "items" }], {
+          epoch: 1,
+          note: () => Effect.void
+        })
         yield* capture.provide(Effect.scoped(Effect.gen(function*() {
           assert.isUndefined(yield* Effect.retry(begin, { while: (error) => error.isRetryable }))
           // While its session goes on: fails if anybody still holds a lock.
