@@ -41,7 +41,8 @@ const kafka = Config.all({
 
 const snapshot = Config.all({
   readers: atLeast(1, "readers"),
-  pieceBytes: atLeast(1, "pieceBytes")
+  pieceBytes: atLeast(1, "pieceBytes"),
+  chunkBytes: atLeast(1, "chunkBytes")
 }).pipe(Config.nested("snapshot"))
 
 const publish = Config.all({

@@ -91,11 +91,11 @@ export const make = (stateSchema: string, slot: string) => {
       (rows) => rows.map(fromRow)
     )
 
-  /** The oldest one of these tables that is not finished. */
+  /** The oldest one of these tables that is not finished; none if nobody has ever asked. */
   const next = (sql: Sql, tables: ReadonlyArray<TableName.TableName>) =>
     Effect.map(
       read(sql, "Looking for re-reads", `state in ('waiting', 'reading', 'sweeping') and table_name = any ($2) order by id limit 1`,
-        [tables.map(TableName.format)]),
+        [tables.map(TableName.format)]).pipe(Effect.catchIf((error) => error.code === undefinedTable, () => Effect.succeed([]))),
       ([first]) => first
     )
 
@@ -143,6 +143,9 @@ export const make = (stateSchema: string, slot: string) => {
 }
 
 export type Rereads = ReturnType<typeof make>
+
+/** SQLSTATE of a missing table, also when its schema is missing. Source: Postgres manual, appendix A. */
+const undefinedTable = "42P01"
 
 interface StoredReread {
   readonly id: bigint

@@ -3,6 +3,7 @@ import { CaptureError } from "../capture/CaptureError.ts"
 import * as CaptureState from "../capture/CaptureState.ts"
 import * as Catalogue from "../capture/Catalogue.ts"
 import { ChangeReader } from "../capture/ChangeReader.ts"
+import * as Rereads from "../capture/Rereads.ts"
 import * as ReplicationStream from "../capture/ReplicationStream.ts"
 import * as Snapshot from "../capture/Snapshot.ts"
 import { AppConfig } from "../Config.ts"
@@ -25,6 +26,7 @@ import { CaptureObserver } from "./CaptureObserver.ts"
 import * as Journal from "./Journal.ts"
 import * as Lease from "./Lease.ts"
 import { Outbox } from "./Outbox.ts"
+import * as Reread from "./Reread.ts"
 import * as SendAhead from "./SendAhead.ts"
 import * as SlotCheck from "./SlotCheck.ts"
 import * as SnapshotPublisher from "./SnapshotPublisher.ts"
@@ -63,7 +65,7 @@ export const run: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postg
 
 /** From connecting to the first failure. The slot is taken before the topics' ends are read, so that nobody else writes after. */
 const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres | Scope.Scope> = Effect.gen(function*() {
-  const { columns, kafka, publish, source, types } = yield* AppConfig
+  const { columns, kafka, publish, snapshot: existing, source, types } = yield* AppConfig
   const postgres = yield* Postgres
   const outbox = yield* Outbox
   const observer = yield* CaptureObserver
@@ -120,11 +122,22 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     const selected = new Set(source.tables.map(TableName.format))
     const reader = new ChangeReader(catalogue, (table) => selected.has(TableName.format(table)))
     const requested = yield* Latch.make(false)
-    return yield* StreamPublisher.publish({
-      stream, reader, encoder, tails, writer, sends, state,
-      watermarks: Watermarks.make(postgres),
+    const watermarks = Watermarks.make(postgres)
+    const streaming = StreamPublisher.publish({
+      stream, reader, encoder, tails, writer, sends, state, watermarks,
       requested: (slot) => slot === source.slot && requested.openUnsafe()
     })
+    const rereading = Reread.work({
+      watermarks, encoder, writer, sends, requested, generatedColumns,
+      rereads: Rereads.make(source.stateSchema, source.slot),
+      streamed: reader.streamed,
+      topicPrefix: kafka.topicPrefix,
+      publication: source.publication,
+      chunkBytes: existing.chunkBytes,
+      tables: namesOf(tables),
+      sweep: () => Effect.fail(new CaptureError({ reason: "unsuitable", message: "Deletes of a gap can't be found yet" }))
+    })
+    return yield* Effect.raceFirst(streaming, rereading)
   })
   observer.running()
   return yield* Effect.raceAllFirst([
