@@ -27,6 +27,8 @@ export interface CapturedTable {
   readonly state: CapturedState
   /** Why it is not `captured`, for a person. */
   readonly gap: string | null
+  /** There is a request to read it again that is not finished. */
+  readonly isRequested: boolean
 }
 
 /** A table that is not `captured`, for a person. */
@@ -38,21 +40,25 @@ export interface TableGap {
 }
 
 /** undefined: nothing is missing. */
-export const toGap = ({ gap, name, state }: Pick<CapturedTable, "gap" | "name" | "state">): TableGap | undefined => {
+export const toGap = ({ gap, isRequested, name, state }: Pick<CapturedTable, "gap" | "isRequested" | "name" | "state">): TableGap | undefined => {
   const table = TableName.format(name)
+  const remedy = `cdc snapshot ${table}`
   switch (state) {
     case "captured":
       return undefined
     case "gapped":
-      return { table, why: gap!, remedy: `cdc snapshot ${table}` }
+      return { table, why: gap!, remedy }
     case "mending":
-      return { table, why: `${gap}; its rows are being read again`, remedy: "none: wait until they are" }
+      return isRequested
+        ? { table, why: `${gap}; its rows are being read again`, remedy: "none: wait until they are" }
+        : { table, why: `${gap}; reading its rows again has failed`, remedy }
   }
 }
 
 /** The table `captured_tables` of the state schema. Every function runs on the given connection or transaction. */
 export const make = (stateSchema: string, slot: string) => {
-  const table = `${quoteIdentifier(stateSchema)}.captured_tables`
+  const schema = quoteIdentifier(stateSchema)
+  const table = `${schema}.captured_tables`
 
   const createTable = (sql: Sql) =>
     sql.query("Creating the list of captured tables", `
@@ -62,11 +68,13 @@ export const make = (stateSchema: string, slot: string) => {
         state text not null check (state in ('captured', 'gapped', 'mending')), gap text, gapped_at timestamptz,
         primary key (slot, table_name))`)
 
-  /** By `TableName.format`. */
+  /** By `TableName.format`. Needs the table of re-reads, too. */
   const load = Effect.fnUntraced(function*(sql: Sql) {
     const rows = yield* sql.query<StoredTable>("Reading what is remembered of the captured tables", `
-      select table_name, relation_oid, publication_rel_oid, publication_rel_xmin, key_columns, topic_id, ends::text[] as ends, state, gap
-      from ${table} where slot = $1`, [slot])
+      select table_name, relation_oid, publication_rel_oid, publication_rel_xmin, key_columns, topic_id, ends::text[] as ends, state, gap,
+        exists (select from ${schema}.rereads r where r.slot = t.slot and r.table_name = t.table_name
+          and r.state in ('waiting', 'reading', 'sweeping')) as is_requested
+      from ${table} t where slot = $1`, [slot])
     return new Map(rows.map((row): [string, CapturedTable] => [row.table_name, fromRow(row)]))
   })
 
@@ -118,6 +126,7 @@ interface StoredTable {
   readonly ends: ReadonlyArray<string>
   readonly state: CapturedState
   readonly gap: string | null
+  readonly is_requested: boolean
 }
 
 const fromRow = (row: StoredTable): CapturedTable => ({
@@ -129,5 +138,6 @@ const fromRow = (row: StoredTable): CapturedTable => ({
   topicId: row.topic_id,
   ends: row.ends.map(BigInt),
   state: row.state,
-  gap: row.gap
+  gap: row.gap,
+  isRequested: row.is_requested
 })

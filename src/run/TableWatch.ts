@@ -1,6 +1,7 @@
 import { Deferred, Effect, type Scope } from "effect"
 import { CaptureError } from "../capture/CaptureError.ts"
 import * as CapturedTables from "../capture/CapturedTables.ts"
+import * as Rereads from "../capture/Rereads.ts"
 import * as TableSighting from "../capture/TableSighting.ts"
 import { AppConfig } from "../Config.ts"
 import { Kafka } from "../connections/Kafka.ts"
@@ -66,7 +67,7 @@ export const open = Effect.fnUntraced(function*(
       const found = TableSighting.gapOf(table, seen.get(TableName.format(name)), source.publication) ?? lossOfTopic(table, topicOf(name))
       const isNew = found !== undefined && !(table.state === "gapped" && table.gap === found)
       if (isNew) yield* mark(name, found)
-      const gap = CapturedTables.toGap(isNew ? { name, state: "gapped", gap: found } : table)
+      const gap = CapturedTables.toGap(isNew ? { ...table, state: "gapped", gap: found } : table)
       if (gap !== undefined) gaps.push(gap)
     }
     observer.gaps(gaps)
@@ -120,7 +121,9 @@ export const topicsSeenBefore = Effect.gen(function*() {
   const { kafka, source } = yield* AppConfig
   const sql = yield* Postgres
   const state = CapturedTables.make(source.stateSchema, source.slot)
-  yield* state.createTable(sql) // an earlier version's `setup` has not made it
+  // An earlier version's `setup` has not made them.
+  yield* Rereads.make(source.stateSchema, source.slot).createTable(sql)
+  yield* state.createTable(sql)
   const tables = [...(yield* state.load(sql)).values()]
   return new Set(tables.filter(({ topicId }) => topicId !== null).map(({ name }) => TopicName.ofTable(kafka.topicPrefix, name)))
 })
