@@ -3,9 +3,10 @@ import { formatScaled, parseScaled } from "../../src/domain/Decimal.ts"
 import * as Instant from "../../src/domain/Instant.ts"
 import { TableName } from "../../src/domain/TableName.ts"
 import { badInput, entries, type Group, type Pipeline, trigger } from "../../src/materialize/Pipeline.ts"
-import { tierOf, Tiers } from "../Tiers.ts"
+import { tierOf } from "../Tiers.ts"
 import { Uuid } from "../Uuid.ts"
 import { nextScoringAt } from "./NextScoring.ts"
+import { componentsBySpoke, Settings } from "./Settings.ts"
 import { clampHundredths, impactScale, phases, type Signal, sumsOf, toHundredths, valuesAt } from "./Score.ts"
 
 /** `outreach.bit_signals` → `outreach.bit_scores`: one decaying score per outreach, and its components. */
@@ -24,25 +25,6 @@ export const bitScores = (settings: unknown): Pipeline => {
     groups: { outreach: scores(rules) }
   }
 }
-
-const components = ["people", "dol", "blog", "talent_flow"] as const
-
-export const Settings = Schema.Struct({
-  floor: Schema.Finite,
-  ceiling: Schema.Finite,
-  tiers: Tiers,
-  /** The spellings of `source_spoke` that count in each component; any other counts in the total only. */
-  components: Schema.Struct({
-    people: Schema.Array(Schema.String),
-    dol: Schema.Array(Schema.String),
-    blog: Schema.Array(Schema.String),
-    talent_flow: Schema.Array(Schema.String)
-  })
-})
-type Settings = typeof Settings.Type
-
-const componentsBySpoke = (rules: Settings): ReadonlyMap<string, string> =>
-  new Map(components.flatMap((component) => rules.components[component].map((spoke) => [spoke, component] as const)))
 
 const signals = (componentOf: ReadonlyMap<string, string>) => {
   const signalOf = (value: { readonly spoke: string; readonly impact: string; readonly at: string; readonly days: number }): Signal => ({

@@ -1,6 +1,7 @@
 import { Command } from "effect/cli"
 import { capture } from "./Capture.ts"
 import { ConfigFile } from "./ConfigFile.ts"
+import { explain } from "./Explain.ts"
 import { pipeline } from "./Pipeline.ts"
 import { run } from "./Run.ts"
 import { setup } from "./Setup.ts"
@@ -21,6 +22,6 @@ export const cdc = Command.make("cdc").pipe(
     { command: "DATABASE_URL=postgres://… KAFKA_BROKERS=host:9092 cdc setup", description: "Prepare your own database and Kafka, once" },
     { command: "DATABASE_URL=postgres://… KAFKA_BROKERS=host:9092 cdc run", description: "Capture it and keep its aggregates" }
   ]),
-  Command.withSubcommands([start, setup, run, capture, pipeline, status, verify, teardown]),
+  Command.withSubcommands([start, setup, run, capture, pipeline, status, explain, verify, teardown]),
   Command.withGlobalFlags([ConfigFile])
 )
