@@ -1,4 +1,4 @@
-import { Consumer, Producer } from "@platformatic/kafka"
+import { type API, Base, Consumer, kGetApi, Producer } from "@platformatic/kafka"
 import { Context, Effect, Layer, Redacted, Scope, Semaphore } from "effect"
 import kafkajs, { type Admin, type Kafka as KafkaJs, type SASLOptions } from "kafkajs"
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib"
@@ -7,7 +7,8 @@ import { fromCause, type KafkaError } from "./KafkaError.ts"
 
 /**
  * Both Kafka clients behind one set of settings: kafkajs consumes and administers (it survives a broker's death with
- * nothing lost or doubled), @platformatic/kafka produces (several times faster). See `docs/decisions/0003-two-kafka-clients.md`.
+ * nothing lost or doubled), @platformatic/kafka produces (several times faster). See `docs/decisions/0003-two-kafka-clients.md`
+ * and, for what capture writes with, `0011-fencing.md`.
  */
 export class Kafka extends Context.Service<Kafka, {
   /** For consumers; they are made, run and disconnected by who uses them. */
@@ -16,9 +17,11 @@ export class Kafka extends Context.Service<Kafka, {
   readonly admin: <A>(doing: string, ask: (admin: Admin) => Promise<A>) => Effect.Effect<A, KafkaError>
   /**
    * A producer of its own, `acks=all` and idempotent, closed with the scope. Rule: one `send` outstanding at a time. While
-   * Kafka is away a `send` is repeated under its sequence numbers, and so takes as long.
+   * Kafka is away a `send` is repeated under its sequence numbers, and so takes as long. Not for what must not be there twice.
    */
   readonly producer: (clientId: string) => Effect.Effect<Producer<Buffer, Buffer, string, string>, never, Scope.Scope>
+  /** Connections to the brokers, for who makes requests himself; repeats nothing. The end of the scope cuts them off. */
+  readonly requests: (clientId: string) => Effect.Effect<Base, never, Scope.Scope>
   /** For single fetches at given offsets, which kafkajs has not; it joins no group. Closed with the scope. */
   readonly reader: (clientId: string) => Effect.Effect<Consumer<Buffer, Buffer, Buffer, Buffer>, never, Scope.Scope>
 }>()("cdc/connections/Kafka") {
@@ -95,16 +98,30 @@ export class Kafka extends Context.Service<Kafka, {
           (producer) => Effect.promise(() => producer.close(true).catch(() => {}))
         )
 
+      const requests = (clientId: string) =>
+        Effect.acquireRelease(
+          Effect.sync(() => new Base({ ...common(clientId), requestTimeout: 10_000 })), // a connection that died silently is noticed by that
+          (client) => Effect.sync(() => {
+            for (const [, connection] of client.connections) connection.socket?.destroy() // closing would wait until all is written
+            client.close().catch(() => {})
+          })
+        )
+
       const reader = (clientId: string) =>
         Effect.acquireRelease(
           Effect.sync(() => new Consumer<Buffer, Buffer, Buffer, Buffer>({ ...common(clientId), groupId: clientId })),
           (reader) => Effect.promise(() => reader.close(true).catch(() => {}))
         )
 
-      return Kafka.of({ client, admin, producer, reader })
+      return Kafka.of({ client, admin, producer, requests, reader })
     })
   )
 }
+
+/** The newest version of a request that the brokers and the client have in common; newer ones are like the one that is named. */
+export const newestApi = <Api>(client: Base, name: string): Promise<Api> =>
+  new Promise((resolve, reject) => client[kGetApi](name, (error, api: API<Array<unknown>, unknown> | undefined) =>
+    error === null || error === undefined ? resolve(api as Api) : reject(error)))
 
 /**
  * The client takes 0 and 1 for "no limit", and keeps every attempt's error: some twenty minutes' worth, then who asks decides.

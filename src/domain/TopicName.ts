@@ -15,4 +15,7 @@ export const ofDeadLetters = (topic: string, pipeline: string): string => `${top
 /** The consumer group whose committed offsets mirror a pipeline's checkpoint, for lag tools. */
 export const groupOfPipeline = (prefix: string, pipeline: string): string => `${prefix}.${pipeline}`
 
+/** The `transactional.id` of the capture that reads this slot: of its processes the last one to take it writes. */
+export const fenceOfSlot = (prefix: string, slot: string): string => `${prefix}.${slot}`
+
 const sanitize = (name: string): string => name.replace(/[^A-Za-z0-9._-]/gu, "_")

@@ -1,40 +1,39 @@
-import type { Producer } from "@platformatic/kafka"
 import { Duration, Effect, Exit, Scope } from "effect"
 import { Kafka } from "../connections/Kafka.ts"
-import { fromCause, KafkaError } from "../connections/KafkaError.ts"
+import { KafkaError } from "../connections/KafkaError.ts"
 import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
+import * as Fence from "./Fence.ts"
+import * as FencedProducer from "./FencedProducer.ts"
 import * as SendPlan from "./SendPlan.ts"
 import * as Tails from "./Tails.ts"
+import type { Acknowledgement } from "./TopicIdentities.ts"
 
 /**
- * Writes records to Kafka, in order, one send outstanding.
+ * Writes records to Kafka, in order, one send outstanding, as the only one who does.
  *
- * Guarantee: when `write` succeeds, every replica in sync has each of its records, once and in order. While Kafka is away the
- * producer itself repeats a send, under the same producer id and sequence numbers, so that brokers drop what they have. Where
- * that ends, nothing is repeated blindly: the producer is discarded, the ends of the partitions are read, and only what is
- * missing there is sent again. As long as Kafka is unreachable it goes on trying; it fails only with what can't pass.
+ * Guarantee: when `write` succeeds, every replica in sync has each of its records, once and in order, whatever an earlier or frozen
+ * writer still has on its way: that is refused. No send is repeated as it is. After one whose outcome is unknown the fence is raised
+ * again, so that it arrives now or never, the ends of the partitions are read, and what is missing there is sent. As long as Kafka is
+ * unreachable it goes on trying; it fails with what can't pass, and with `fenced` once another writer has taken over.
  */
 export interface TopicWriter {
   readonly write: (records: ReadonlyArray<OutgoingRecord>) => Effect.Effect<void, KafkaError>
 }
 
-/** The right to write. */
-export interface Lease {
-  /** Asked immediately before every attempt of every request. Once it is not held nothing is sent, and `write` never ends. */
-  readonly isHeld: () => boolean
-  /** Ends, however it does, when it is not held any more: the producer is then closed, so that its own repeats end, too. */
-  readonly lost: Effect.Effect<unknown, unknown>
-}
-
 export interface WriterOptions {
   readonly clientId: string
+  /** Of those who open a writer under one name the last one writes. It is the `transactional.id`, for which the user needs rights. */
+  readonly fence: string
+  /** In these no earlier writer's record can come any more. Others may be written too, without that guarantee. */
+  readonly topics: ReadonlyArray<string>
   readonly batchBytes: number
+  readonly compression: FencedProducer.Compression
   /** Told of each failed attempt that will be repeated, and of a send that stays unanswered; `attempt` counts from 1 for each request. */
   readonly onRetry?: (error: KafkaError, attempt: number) => Effect.Effect<void>
   /** Told when a request that was retried has arrived. */
   readonly onRecovery?: Effect.Effect<void>
-  /** Whether this process may still write; by default it always may. */
-  readonly lease?: Lease
+  /** Told where each acknowledged batch was written. */
+  readonly onAcknowledged?: (batches: ReadonlyArray<Acknowledgement>) => void
   /** How long a send may stay unanswered until `onRetry` hears of it. */
   readonly unansweredMillis?: number
 }
@@ -46,20 +45,11 @@ const defaultUnansweredMillis = 3_000
 const firstDelayMillis = 100
 const maxDelayMillis = 1_000
 
-export const make = Effect.fnUntraced(function*(options: WriterOptions): Effect.fn.Return<TopicWriter, never, Kafka | Scope.Scope> {
+/** When it succeeds, all that earlier writers have written is there, and the ends of the topics can be read. */
+export const make = Effect.fnUntraced(function*(options: WriterOptions): Effect.fn.Return<TopicWriter, KafkaError, Kafka | Scope.Scope> {
   const kafka = yield* Kafka
-  const producers = yield* DisposableProducer(options.clientId)
-  const { lease } = options
-  if (lease !== undefined) yield* Effect.forkScoped(Effect.andThen(Effect.exit(lease.lost), producers.discard))
-
-  const send = (records: ReadonlyArray<OutgoingRecord>) =>
-    Effect.suspend(() => lease?.isHeld() === false ? Effect.never : producers.current).pipe(
-      Effect.flatMap((producer) =>
-        Effect.tryPromise({
-          try: () => producer.send({ messages: records.map(toMessage) }),
-          catch: (cause) => fromCause("Publishing to Kafka", cause)
-        }))
-    )
+  const producers = yield* fencedProducers(options)
+  yield* producers.open
 
   /** What of `records` is not there yet, once Kafka can say so. */
   const missingOf = (records: ReadonlyArray<OutgoingRecord>) =>
@@ -70,29 +60,33 @@ export const make = Effect.fnUntraced(function*(options: WriterOptions): Effect.
 
   const sendUntilThere = Effect.fnUntraced(function*(records: ReadonlyArray<OutgoingRecord>) {
     let missing = records
-    let outcomeKnown = true
     let reports = 0
     const report = (error: KafkaError) => Effect.suspend(() => options.onRetry?.(error, ++reports) ?? Effect.void)
+    const attempt = Effect.gen(function*() {
+      let producer = producers.current()
+      if (producer === undefined) {
+        producer = yield* producers.open
+        missing = yield* missingOf(missing)
+      }
+      if (missing.length === 0) return
+      const acknowledgements = yield* producer.send(missing)
+      options.onAcknowledged?.(acknowledgements)
+    })
     for (let delay = firstDelayMillis;; delay = Math.min(delay * 2, maxDelayMillis)) {
-      const attempt = Effect.gen(function*() {
-        if (!outcomeKnown) missing = yield* missingOf(missing)
-        outcomeKnown = true
-        if (missing.length > 0) yield* send(missing)
-      })
       const error = yield* Effect.flip(Effect.raceFirst(attempt, reportUnanswered(report))).pipe(Effect.catch(() => Effect.undefined))
       if (error === undefined) {
         if (reports > 0 && options.onRecovery !== undefined) yield* options.onRecovery
         return
       }
       yield* producers.discard
-      outcomeKnown = false
-      if (!error.isRetryable) return yield* error.reason === "tooLarge" ? explainSize(missing, options.batchBytes) : error
+      if (error.reason === "tooLarge") return yield* explainSize(missing, options.batchBytes)
+      if (error.reason === "fenced" || !error.isRetryable) return yield* error
       yield* report(error)
       yield* Effect.sleep(Duration.millis(delay))
     }
   })
 
-  /** Never ends: to be raced with a send. The producer repeats silently, so that only the time tells that Kafka is away. */
+  /** Never ends: to be raced with a send. A broker that is frozen says nothing, so that only the time tells. */
   const unansweredMillis = options.unansweredMillis ?? defaultUnansweredMillis
   const reportUnanswered = (report: (error: KafkaError) => Effect.Effect<void>) =>
     Effect.sleep(Duration.millis(unansweredMillis)).pipe(
@@ -123,20 +117,21 @@ const explainSize = (records: ReadonlyArray<OutgoingRecord>, batchBytes: number)
   })
 }
 
-/** A producer made at first use, and made anew after `discard`. */
-const DisposableProducer = Effect.fnUntraced(function*(clientId: string) {
+/**
+ * After a day without a write a partition forgets an epoch (`producer.id.expiration.ms`), and with it whom to refuse; the coordinator
+ * forgets the fence after a week (`transactional.id.expiration.ms`). So nobody writes behind a fence that is as old: whoever has been
+ * frozen for longer raises it first, by which he learns whether he is still the one, and whoever has not is refused.
+ */
+const fenceHoldsMillis = 6 * 3_600_000
+
+/** One producer at a time, behind a fence raised for it. */
+const fencedProducers = Effect.fnUntraced(function*({ clientId, compression, fence: name, topics }: WriterOptions) {
   const kafka = yield* Kafka
   const parent = yield* Effect.scope
-  let producer: Producer<Buffer, Buffer, string, string> | undefined
+  const fence = Fence.make(name, topics)
+  let producer: FencedProducer.FencedProducer | undefined
+  let raisedAt = 0
   let scope: Scope.Closeable | undefined
-
-  const current = Effect.suspend(() => {
-    if (producer !== undefined) return Effect.succeed(producer)
-    return Effect.gen(function*() {
-      scope = yield* Scope.fork(parent)
-      return producer = yield* kafka.producer(clientId).pipe(Effect.provideService(Scope.Scope, scope))
-    })
-  })
 
   const discard = Effect.suspend(() => {
     const old = scope
@@ -144,11 +139,16 @@ const DisposableProducer = Effect.fnUntraced(function*(clientId: string) {
     return old === undefined ? Effect.void : Scope.close(old, Exit.void)
   })
 
-  return { current, discard }
+  const open = Effect.gen(function*() {
+    yield* discard
+    scope = yield* Scope.fork(parent)
+    const client = yield* Scope.provide(kafka.requests(clientId), scope)
+    raisedAt = Date.now()
+    return producer = FencedProducer.make(client, yield* fence.raise(client), compression)
+  })
+
+  /** undefined: none, or behind a fence that is too old; by the wall clock, which also counts a suspended machine's sleep. */
+  const current = () => Date.now() - raisedAt < fenceHoldsMillis ? producer : undefined
+
+  return { current, open, discard }
 })
-
-type Message = Parameters<Producer<Buffer, Buffer, string, string>["send"]>[0]["messages"][number]
-
-/** The client's types leave out null, which its protocol has: a record without a key, a tombstone. */
-const toMessage = (record: OutgoingRecord): Message =>
-  (record.headers === undefined ? record : { ...record, headers: new Map(record.headers) }) as unknown as Message

@@ -24,7 +24,6 @@ import * as Topics from "../publish/Topics.ts"
 import * as TypeMapping from "../publish/TypeMapping.ts"
 import { CaptureObserver } from "./CaptureObserver.ts"
 import * as Journal from "./Journal.ts"
-import * as Lease from "./Lease.ts"
 import { Outbox } from "./Outbox.ts"
 import * as Reread from "./Reread.ts"
 import * as SendAhead from "./SendAhead.ts"
@@ -63,7 +62,7 @@ export const run: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postg
   }
 })
 
-/** From connecting to the first failure. The slot is taken before the topics' ends are read, so that nobody else writes after. */
+/** From connecting to the first failure. The slot is taken, then the topics, and then their ends are read: nobody else writes after. */
 const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres | Scope.Scope> = Effect.gen(function*() {
   const { columns, kafka, publish, snapshot: existing, source, types } = yield* AppConfig
   const postgres = yield* Postgres
@@ -90,7 +89,15 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     }).pipe(Scope.provide(snapshotScope))
     : undefined
   const stream = yield* ReplicationStream.open(source, snapshot === undefined ? Effect.sync(observer.standingBy) : giveUpSnapshot(source.slot))
-  const lease = yield* Lease.hold(source.walSenderTimeoutSeconds * 500) // half: the server may count from some seconds earlier
+  const writer = yield* outbox.open({
+    clientId: `cdc-${source.slot}`,
+    fence: TopicName.fenceOfSlot(kafka.topicPrefix, source.slot),
+    topics: [...topics.keys()],
+    batchBytes: publish.batchBytes,
+    compression: publish.compression,
+    onRetry: reportRetry(observer),
+    onRecovery: Effect.andThen(Effect.sync(observer.running), Effect.logInfo("publishing goes on"))
+  })
   const tails = yield* Tails.read([...topics.keys()])
   const { positions, record } = yield* verifyHeld(state, journal, tails.last, before.record.epoch)
   const sends = yield* SendAhead.make<KafkaError>()
@@ -105,13 +112,6 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     truncates: publish.truncates,
     types: TypeMapping.make(types),
     columns: ColumnPolicy.make(columns)
-  })
-  const writer = yield* outbox.open({
-    clientId: `cdc-${source.slot}`,
-    lease,
-    batchBytes: publish.batchBytes,
-    onRetry: reportRetry(observer),
-    onRecovery: Effect.andThen(Effect.sync(observer.running), Effect.logInfo("publishing goes on"))
   })
   const work = Effect.gen(function*() {
     yield* finishSnapshot({
@@ -143,8 +143,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   return yield* Effect.raceAllFirst([
     work,
     sends.failure,
-    lease.lost,
-    stream.confirming((lsn) => lease.isHeld() ? positions.note(lsn) : Effect.never),
+    stream.confirming(positions.note),
     SlotCheck.watch(state, source, positions.last)
   ])
 })

