@@ -40,6 +40,8 @@ export interface CaptureOptions {
   readonly tables: string
   readonly ddl: string
   readonly overrides?: TestConfig.Overrides
+  /** Another Postgres than the run's own, as `inject("postgres15Url")`. */
+  readonly server?: string
 }
 
 export const withCapture = <A, E>(
@@ -117,7 +119,7 @@ const services = (options: CaptureOptions) =>
       source: { tables: `${options.tables}, public.fence`, ...options.overrides?.source },
       kafka: { partitions: 2, ...options.overrides?.kafka }
     })),
-    Layer.provideMerge(Layer.mergeAll(TestDatabase.layer, TestTopics.layer))
+    Layer.provideMerge(Layer.mergeAll(TestDatabase.layerOn(options.server), TestTopics.layer))
   )
 
 export interface Envelope {

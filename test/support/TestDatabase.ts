@@ -41,10 +41,11 @@ export const createDatabase = async (server: string = inject("databaseUrl")): Pr
 
 /** {@link OwnDatabase} as a service: one database per test file. */
 export class TestDatabase extends Context.Service<TestDatabase, OwnDatabase>()("cdc/test/TestDatabase") {
-  static readonly layer = Layer.effect(
+  static readonly layerOn = (server?: string) => Layer.effect(
     TestDatabase,
-    Effect.acquireRelease(Effect.promise(() => createDatabase()), (database) => Effect.promise(database.drop))
+    Effect.acquireRelease(Effect.promise(() => createDatabase(server)), (database) => Effect.promise(database.drop))
   )
+  static readonly layer = TestDatabase.layerOn()
 }
 
 /** Hangs up on each slot's reader, waits until it is gone (`pg_terminate_backend` with a timeout), and drops the slot. */
