@@ -1,4 +1,4 @@
-import { Duration, Effect, type Scope } from "effect"
+import { Duration, Effect, Fiber, type Scope, Semaphore } from "effect"
 import type pg from "pg"
 import { Postgres } from "../connections/Postgres.ts"
 import { fromCause, type PostgresError } from "../connections/PostgresError.ts"
@@ -59,6 +59,7 @@ export const open = Effect.fnUntraced(function*(
     (buffer) => Effect.promise(() => buffer.close())
   )
   yield* startWhenFree(client, buffer, options, whenTaken)
+  const scope = yield* Effect.scope
   return {
     take: Effect.callback<ReadonlyArray<WalMessage>, CaptureError>((resume) => {
       const cancel = buffer.take((taken) =>
@@ -66,23 +67,26 @@ export const open = Effect.fnUntraced(function*(
       return Effect.sync(cancel)
     }),
     confirm: (lsn) => buffer.confirm(lsn),
-    confirming: (note) => confirming(buffer, note)
+    confirming: (note) => confirming(buffer, note, scope)
   }
 })
 
 /** While positions move without pause, how far the slot's may trail; the first after a pause is told at once. */
 const tellEveryMillis = 100
 
-const confirming = <E>(buffer: ReplicationBuffer, note: (lsn: Lsn.Lsn) => Effect.Effect<void, E>): Effect.Effect<never, E> => {
+const confirming = <E>(buffer: ReplicationBuffer, note: (lsn: Lsn.Lsn) => Effect.Effect<void, E>, scope: Scope.Scope): Effect.Effect<never, E> => {
+  const turn = Semaphore.makeUnsafe(1)
   const tellNoted = Effect.suspend(() => {
     const lsn = buffer.untold
     return lsn === undefined ? Effect.void : Effect.tap(note(lsn), () => Effect.sync(() => buffer.tell(lsn)))
-  })
+  }).pipe(turn.withPermit)
   const untold = Effect.callback<void>((resume) => {
     const withdraw = buffer.whenUntold(() => resume(Effect.void))
     return Effect.sync(withdraw)
   })
-  return Effect.forever(Effect.andThen(untold, Effect.andThen(tellNoted, Effect.sleep(Duration.millis(tellEveryMillis))))).pipe(
+  // Beside, so that the end does not cut off a note that is on its way: the last one waits for its turn behind it.
+  const tellBeside = Effect.flatMap(Effect.forkIn(tellNoted, scope), Fiber.join)
+  return Effect.forever(Effect.andThen(untold, Effect.andThen(tellBeside, Effect.sleep(Duration.millis(tellEveryMillis))))).pipe(
     Effect.onInterrupt(() => Effect.ignore(Effect.timeout(tellNoted, "1 second")))
   )
 }

@@ -1,12 +1,14 @@
 import type { Consumer } from "@platformatic/kafka"
-import { Effect, type Scope } from "effect"
+import { Effect, Scope } from "effect"
 import type { JournalEntry } from "../capture/SlotState.ts"
 import { AppConfig } from "../Config.ts"
 import { Kafka } from "../connections/Kafka.ts"
 import { fromCause, type KafkaError } from "../connections/KafkaError.ts"
 import * as Lsn from "../domain/Lsn.ts"
+import type { Position } from "../domain/Position.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import { PublishError } from "../publish/PublishError.ts"
+import * as TopicWriter from "../publish/TopicWriter.ts"
 
 /**
  * What Kafka remembers of a slot, in a compacted topic: whose it is, and how far it was confirmed. A position is journalled
@@ -14,45 +16,48 @@ import { PublishError } from "../publish/PublishError.ts"
  * memory is restored with it, this is the memory that is not. See `docs/decisions/0008-journal.md`.
  */
 export interface Journal {
-  /** The furthest entry; undefined: there is none. Fails with `topicMissing` where `setup` has not made the topic. */
-  readonly read: Effect.Effect<JournalEntry | undefined, KafkaError | PublishError>
-  /** Succeeds when every replica in sync has it. */
+  /** The furthest entry; undefined: there is none. */
+  readonly read: Effect.Effect<JournalEntry | undefined, KafkaError>
+  /** Fails where `setup` has not made the topic. */
+  readonly verifyTopic: Effect.Effect<void, KafkaError | PublishError>
+  /** Succeeds when every replica in sync has it. One at a time, to its end. */
   readonly write: (entry: JournalEntry) => Effect.Effect<void, KafkaError>
   /** The slot is torn down on purpose. Tells whether another slot has an entry. */
-  readonly forget: Effect.Effect<boolean, KafkaError | PublishError>
+  readonly forget: Effect.Effect<boolean, KafkaError>
 }
 
-/** For one slot; its producer is closed with the scope. */
+/** For one slot. Who writes first shuts out whoever has written before, so write only while the slot is held, or being made. */
 export const open = Effect.fnUntraced(function*(slot: string): Effect.fn.Return<Journal, never, AppConfig | Kafka | Scope.Scope> {
-  const settings = (yield* AppConfig).kafka
+  const { topicPrefix } = (yield* AppConfig).kafka
   const kafka = yield* Kafka
-  const topic = TopicName.ofJournal(settings.topicPrefix)
-  const key = keyOf(slot)
-  const producer = yield* kafka.producer(`cdc-journal-${slot}`)
-  let last: Promise<unknown> = Promise.resolve()
-  /** One outstanding, also after somebody has given up waiting for it. */
-  const send = (doing: string, value: Buffer | null) =>
-    Effect.tryPromise({
-      try: () => {
-        const send = () => producer.send({ messages: [{ topic, partition: 0, key, value: value as Buffer }] }) // null: not in the client's types
-        return last = last.then(send, send)
-      },
-      catch: (cause) => fromCause(doing, cause)
-    })
+  const scope = yield* Effect.scope
+  const topic = TopicName.ofJournal(topicPrefix)
+  const key = Buffer.from(JSON.stringify({ slot }))
+
+  let writer: TopicWriter.TopicWriter | undefined
+  const openWriter = TopicWriter.make({
+    clientId: `cdc-journal-${slot}`, fence: `${TopicName.fenceOfSlot(topicPrefix, slot)}.journal`, topics: [topic], batchBytes: 65_536, compression: "none"
+  }).pipe(Effect.provideService(Kafka, kafka), Scope.provide(scope))
+  const send = Effect.fnUntraced(function*(value: Buffer | null, position: Position) {
+    writer ??= yield* openWriter
+    yield* writer.write([{ topic, partition: 0, key, value, headers: undefined, position }])
+  })
+
+  const isThere = kafka.admin("Looking for the journal", async (admin) => (await admin.listTopics()).includes(topic))
   const readAll = Effect.scoped(Effect.gen(function*() {
-    const there = yield* kafka.admin("Looking for the journal", async (admin) => (await admin.listTopics()).includes(topic))
-    if (!there) {
-      return yield* new PublishError({ reason: "topicMissing", message: `Kafka has no topic ${topic}: run \`cdc setup\`, which creates it.` })
-    }
+    if (!(yield* isThere)) return new Map<string, JournalEntry>()
     const reader = yield* kafka.reader("cdc-journal")
     return yield* Effect.tryPromise({ try: () => readFurthest(reader, topic), catch: (cause) => fromCause("Reading the journal", cause) })
   }))
   return {
     read: Effect.map(readAll, (entries) => entries.get(slot)),
-    write: (entry) => Effect.asVoid(send("Writing the journal", Buffer.from(JSON.stringify(toStored(slot, entry))))),
+    verifyTopic: Effect.filterOrFail(isThere, (there) => there, () =>
+      new PublishError({ reason: "topicMissing", message: `Kafka has no topic ${topic}: run \`cdc setup\`, which creates it.` })),
+    write: (entry) =>
+      send(Buffer.from(JSON.stringify(toStored(slot, entry))), { epoch: entry.epoch, commitLsn: entry.confirmed, order: 0 }),
     forget: Effect.gen(function*() {
       const entries = yield* readAll
-      if (entries.delete(slot)) yield* send("Clearing the journal", null)
+      if (entries.delete(slot)) yield* send(null, { epoch: 0, commitLsn: Lsn.zero, order: 0 })
       return entries.size > 0
     })
   }
@@ -95,9 +100,7 @@ export const ensureTopic = Effect.gen(function*() {
 const topicConfig = [
   { name: "cleanup.policy", value: "compact" },
   { name: "segment.bytes", value: String(1_048_576) },
-  { name: "min.cleanable.dirty.ratio", value: "0.1" },
-  // A process that was replaced may write one entry late, behind its successor's: for so long the further one stays, too.
-  { name: "min.compaction.lag.ms", value: String(600_000) }
+  { name: "min.cleanable.dirty.ratio", value: "0.1" }
 ]
 
 const fetchMaxBytes = 4_194_304
@@ -128,8 +131,6 @@ const readFurthest = async (reader: Consumer<Buffer, Buffer, Buffer, Buffer>, to
 }
 
 const controlBit = 0x20
-
-const keyOf = (slot: string): Buffer => Buffer.from(JSON.stringify({ slot }))
 
 const apply = (entries: Map<string, JournalEntry>, key: Buffer | null, value: Buffer | null): void => {
   const { slot } = JSON.parse(String(key)) as { readonly slot: string }

@@ -81,7 +81,6 @@ const prepare = Effect.gen(function*() {
   const wanted = relations.map((relation): WantedTable => ({
     topic: TopicName.ofTable(kafka.topicPrefix, relation), hasKey: relation.key.length > 0, table: relation
   }))
-  yield* Journal.ensureTopic
   const journal = yield* Journal.open(source.slot)
   const entry = yield* journal.read
   const look = SlotCheck.look(state, source, { journal: () => entry, tail: undefined, isReader: false })
@@ -93,6 +92,7 @@ const makeTopics = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTable
   const { kafka, source } = yield* AppConfig
   const postgres = yield* Postgres
   const created = yield* Topics.ensure(wanted, kafka)
+  yield* Journal.ensureTopic
   yield* CaptureState.make(source.stateSchema, source.slot).createTables(postgres)
   yield* Rereads.make(source.stateSchema, source.slot).createTable(postgres)
   yield* createSharedTables(postgres, source.stateSchema)

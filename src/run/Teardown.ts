@@ -33,9 +33,7 @@ export const teardownWith = Effect.fnUntraced(function*(options: { readonly topi
 
 /** So that a later `setup` is a beginning, and no gap. Tells whether no other slot is remembered there. */
 const forgetJournal = (slot: string) =>
-  Effect.scoped(Effect.flatMap(Journal.open(slot), (journal) => Effect.map(journal.forget, (others) => !others))).pipe(
-    Effect.catchIf((error) => error._tag === "PublishError", () => Effect.succeed(false)) // set up before there was a journal
-  )
+  Effect.scoped(Effect.flatMap(Journal.open(slot), (journal) => Effect.map(journal.forget, (others) => !others)))
 
 /** As a verb of its own does it: the topics stay. */
 export const teardown = teardownWith({ topics: false })
