@@ -2,7 +2,8 @@ import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import * as Lsn from "../domain/Lsn.ts"
 import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
-import * as TableName from "../domain/TableName.ts"
+import type * as TableName from "../domain/TableName.ts"
+import * as SnapshotTables from "./SnapshotTables.ts"
 
 /** `pending`: no row read yet; `reading`: the slot stands at the consistent point, rows are being published; `done`: streaming. */
 export type SnapshotPhase = "pending" | "reading" | "done"
@@ -24,11 +25,11 @@ export interface CaptureRecord extends Identity {
   readonly consistentPoint: Lsn.Lsn | undefined
 }
 
-/** The tables `capture` and `snapshot_tables` of the state schema. Every function runs on the given connection or transaction. */
+/** The table `capture` of the state schema, and what belongs to it. Every function runs on the given connection or transaction. */
 export const make = (stateSchema: string, slot: string) => {
   const schema = quoteIdentifier(stateSchema)
   const capture = `${schema}.capture`
-  const tables = `${schema}.snapshot_tables`
+  const snapshotTables = SnapshotTables.make(stateSchema, slot)
 
   const createTables = (sql: Sql) =>
     sql.query("Creating the state schema", `
@@ -38,10 +39,7 @@ export const make = (stateSchema: string, slot: string) => {
         publication_oid oid not null, snapshot text not null check (snapshot in ('pending', 'reading', 'done')),
         consistent_point pg_lsn, last_commit_at timestamptz, last_published_lsn pg_lsn,
         updated_at timestamptz not null default now());
-      alter table ${capture} add column if not exists publication_xmin text;
-      create table if not exists ${tables} (
-        slot text not null, table_name text not null, state text not null check (state in ('waiting', 'reading', 'done')),
-        rows bigint not null default 0, estimated_rows bigint, primary key (slot, table_name));`)
+      alter table ${capture} add column if not exists publication_xmin text;`).pipe(Effect.andThen(snapshotTables.create(sql)))
 
   /** undefined: `setup` was not run for this slot. */
   const load = Effect.fnUntraced(function*(sql: Sql) {
@@ -58,7 +56,7 @@ export const make = (stateSchema: string, slot: string) => {
   /** A capture begins, or begins anew under a later epoch: nothing is read yet. */
   const remember = Effect.fnUntraced(function*(sql: Sql, identity: Identity, epoch: number) {
     yield* sql.query("Forgetting the former slot", `delete from ${capture} where slot = $1`, [slot])
-    yield* sql.query("Forgetting the former snapshot", `delete from ${tables} where slot = $1`, [slot])
+    yield* snapshotTables.forget(sql)
     yield* sql.query("Remembering the slot's identity", `
       insert into ${capture} (slot, epoch, system_identifier, database, publication_oid, publication_xmin, snapshot)
       values ($1, $6, $2, $3, $4, $5, 'pending')`,
@@ -77,24 +75,8 @@ export const make = (stateSchema: string, slot: string) => {
     yield* sql.query("Starting the snapshot",
       `update ${capture} set snapshot = 'reading', consistent_point = $2::pg_lsn, updated_at = now() where slot = $1`,
       [slot, Lsn.format(consistentPoint)])
-    yield* sql.query("Listing the tables to read", `
-      insert into ${tables} (slot, table_name, state, estimated_rows)
-      select $1, name, 'waiting', (select greatest(reltuples, 0)::bigint from pg_class where oid = to_regclass(sql_name))
-      from unnest($2::text[], $3::text[]) as t (name, sql_name) on conflict do nothing`,
-      [slot, names.map(TableName.format), names.map(TableName.toSql)])
+    yield* snapshotTables.begin(sql, names)
   })
-
-  /** By `TableName.format`: the tables whose rows are all published. */
-  const tablesDone = Effect.fnUntraced(function*(sql: Sql) {
-    const rows = yield* sql.query<{ table_name: string }>(
-      "Reading the snapshot's progress", `select table_name from ${tables} where slot = $1 and state = 'done'`, [slot])
-    return new Set(rows.map((row) => row.table_name))
-  })
-
-  const tableProgress = (sql: Sql, name: TableName.TableName, state: "reading" | "done", rows: number) =>
-    sql.query("Recording the snapshot's progress",
-      `update ${tables} set state = $3, rows = $4 where slot = $1 and table_name = $2`,
-      [slot, TableName.format(name), state, rows])
 
   const snapshotDone = (sql: Sql) =>
     sql.query("Ending the snapshot", `update ${capture} set snapshot = 'done', updated_at = now() where slot = $1`, [slot])
@@ -106,7 +88,7 @@ export const make = (stateSchema: string, slot: string) => {
         last_published_lsn = $3::pg_lsn, updated_at = now() where slot = $1`,
       [slot, commitMicros, Lsn.format(lsn)])
 
-  return { createTables, load, remember, lockPhase, startReading, tablesDone, tableProgress, snapshotDone, published }
+  return { createTables, load, remember, lockPhase, startReading, snapshotTables, snapshotDone, published }
 }
 
 export type CaptureState = ReturnType<typeof make>

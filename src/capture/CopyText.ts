@@ -6,15 +6,20 @@ import type { Tuple } from "../domain/RowChange.ts"
  * Source: https://www.postgresql.org/docs/current/sql-copy.html, "Text Format"
  */
 export class CopyText {
-  #rest: Buffer = Buffer.alloc(0)
+  /** Of the line that is not complete yet. Joined only once its end is there, or a row of many chunks would be copied for each of them. */
+  #begun: Array<Buffer> = []
 
   /** The rows completed by `chunk`. */
   push(chunk: Buffer): Array<Tuple> {
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
-    const end = bytes.lastIndexOf(lineEnd) + 1
-    this.#rest = Buffer.from(bytes.subarray(end)) // the chunk's memory is not ours
-    if (end === 0) return []
-    const lines = bytes.toString("utf8", 0, end - 1).split("\n")
+    const end = chunk.lastIndexOf(lineEnd)
+    if (end === -1) {
+      this.#begun.push(Buffer.from(chunk)) // the chunk's memory is not ours
+      return []
+    }
+    const complete = chunk.subarray(0, end)
+    const bytes = this.#begun.length === 0 ? complete : Buffer.concat([...this.#begun, complete])
+    this.#begun = end + 1 === chunk.length ? [] : [Buffer.from(chunk.subarray(end + 1))]
+    const lines = bytes.toString("utf8").split("\n")
     const rows = new Array<Tuple>(lines.length)
     for (let index = 0; index < lines.length; index++) rows[index] = readLine(lines[index]!)
     return rows

@@ -50,14 +50,28 @@ export interface SnapshotStatus {
   readonly state: "pending" | "reading" | "done"
   readonly tablesDone: number
   readonly tables: ReadonlyArray<SnapshotTableStatus>
+  /** Of all tables, acknowledged by Kafka. */
+  readonly rows: number
+  /** By the tables' bytes on disk; 100 only when all is done. */
+  readonly percent: number
+  /** Over the last ten seconds; null: not reading. 0: it stands still, or nobody reads. */
+  readonly rowsPerSecond: number | null
+  /** At this rate; 0 when done, null: not known. */
+  readonly secondsLeft: number | null
 }
 
 export interface SnapshotTableStatus {
   readonly table: string
   readonly state: "waiting" | "reading" | "done"
   readonly rows: number
-  /** From Postgres' statistics; null: not known. */
+  /** From Postgres' statistics, and from what is read already; when done, the rows. null: not known. */
   readonly estimatedRows: number | null
+  /** By rows; null: being read, and it is not known how many there are. 100 only when done. */
+  readonly percent: number | null
+  /** Since its first row; null: not begun. */
+  readonly rowsPerSecond: number | null
+  /** 0 when done; null: waiting, or not known. */
+  readonly secondsLeft: number | null
 }
 
 /** How a pipeline is doing, told from its rows in the state schema and its consumer group: see {@link pipelineStates}. */

@@ -1,66 +1,34 @@
-import { Effect, Exit, Scope } from "effect"
+import { Clock, Effect, Queue } from "effect"
 import type { CaptureState } from "../capture/CaptureState.ts"
-import * as Slot from "../capture/Slot.ts"
-import * as Snapshot from "../capture/Snapshot.ts"
-import { CaptureError } from "../capture/CaptureError.ts"
-import { type KafkaError } from "../connections/KafkaError.ts"
-import { Postgres } from "../connections/Postgres.ts"
+import type * as Snapshot from "../capture/Snapshot.ts"
+import type { Piece, TablePlan } from "../capture/SnapshotPlan.ts"
+import type { SnapshotTable } from "../capture/SnapshotTables.ts"
+import { AppConfig } from "../Config.ts"
+import type { KafkaError } from "../connections/KafkaError.ts"
+import type { Postgres } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import * as Lsn from "../domain/Lsn.ts"
 import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
-import type { RowChange, SnapshotMark, Tuple } from "../domain/RowChange.ts"
+import type { Relation, RowChange, Tuple } from "../domain/RowChange.ts"
 import * as TableName from "../domain/TableName.ts"
 import type { Transaction } from "../domain/Transaction.ts"
 import type { EncodeError } from "../publish/EncodeError.ts"
 import type { RecordEncoder } from "../publish/RecordEncoder.ts"
+import type { TopicWriter } from "../publish/TopicWriter.ts"
 import { CaptureObserver } from "./CaptureObserver.ts"
 import * as Encoding from "./Encoding.ts"
 import { writeObserved } from "./Outbox.ts"
 import type { SendAhead } from "./SendAhead.ts"
-import type { TopicWriter } from "../publish/TopicWriter.ts"
-
-/**
- * Before the first row is read: takes the snapshot, moves the slot to its consistent point, and remembers that; all under
- * the lock of capture's row, so that of several processes one does it. undefined: another one has.
- * If this process dies in between, nothing has been published and the next one does it all again.
- */
-export const begin = Effect.fnUntraced(function*(
-  state: CaptureState,
-  slot: string,
-  tables: ReadonlyArray<TableName.TableName>,
-  /** `note`: where a position is remembered before the slot moves there. */
-  { epoch, note }: { readonly epoch: number; readonly note: (position: Lsn.Lsn) => Effect.Effect<void, KafkaError> }
-): Effect.fn.Return<Snapshot.Snapshot | undefined, CaptureError | KafkaError | PostgresError, Postgres | Scope.Scope> {
-  const postgres = yield* Postgres
-  const scope = yield* Scope.fork(yield* Effect.scope)
-  const snapshot = yield* Scope.provide(Snapshot.open(tables), scope)
-  const began = yield* postgres.transaction((sql) =>
-    Effect.gen(function*() {
-      if ((yield* state.lockPhase(sql, epoch)) !== "pending") return false
-      yield* note(snapshot.consistentPoint)
-      const reached = yield* Slot.advance(sql, slot, snapshot.consistentPoint).pipe(
-        Effect.catchIf((error) => error.code === "55006", (error) =>
-          Effect.fail(new CaptureError({ reason: "interrupted", message: `${error.message}: somebody reads the slot before its first snapshot` })))
-      )
-      if (reached !== snapshot.consistentPoint) {
-        return yield* new CaptureError({
-          reason: "interrupted",
-          message: `Replication slot ${slot} stands at ${Lsn.format(reached)}, not at the snapshot's ${Lsn.format(snapshot.consistentPoint)}`
-        })
-      }
-      yield* state.startReading(sql, snapshot.consistentPoint, tables)
-      return true
-    })
-  )
-  if (began) return snapshot
-  yield* Scope.close(scope, Exit.void) // who waits for the slot must not hold locks, and back the vacuum
-  return undefined
-})
+import { SnapshotMarks } from "./SnapshotMarks.ts"
+import * as SnapshotNotes from "./SnapshotNotes.ts"
+import { type PublishedRows, SnapshotProgress } from "./SnapshotProgress.ts"
 
 export interface SnapshotWork {
   readonly snapshot: Snapshot.Snapshot
   /** In the order in which they are to be read; those done are left out. */
-  readonly tables: ReadonlyArray<Snapshot.ReadableTable>
+  readonly relations: ReadonlyArray<Relation>
+  /** Those done, by an earlier process. */
+  readonly before: ReadonlyArray<SnapshotTable>
   /** Of the first snapshot: where the slot stands, also if rows are read under a later one. */
   readonly consistentPoint: Lsn.Lsn
   /** The highest order published so far, 0 at the beginning. */
@@ -74,90 +42,152 @@ export interface SnapshotWork {
 
 /**
  * Reads the tables and publishes each row as `r`, at (consistent point − 1, running number): before everything that is streamed.
- * A table is done when all its reads are acknowledged. See `docs/decisions/0005-interrupted-first-snapshot.md`.
+ * The snapshot's readers read side by side, piece by piece; the rows are numbered as they are encoded, by one publisher. A table is
+ * done when all its reads are acknowledged. See `docs/decisions/0005-interrupted-first-snapshot.md`.
+ *
+ * Memory holds a batch being sent, one being made, and a few chunks per reader: readers wait while the publisher is behind.
  */
-export const publish = Effect.fnUntraced(function*(work: SnapshotWork): Effect.fn.Return<void, EncodeError | PostgresError, Postgres> {
-  const sql = yield* Postgres
+export const publish = Effect.fnUntraced(function*(
+  work: SnapshotWork
+): Effect.fn.Return<void, EncodeError | PostgresError, AppConfig | Postgres> {
+  const { snapshot: { pieceBytes } } = yield* AppConfig
+  const { plan, readers } = work.snapshot
+  const plans = yield* plan(work.relations, pieceBytes)
+  const progress = new SnapshotProgress(work.before, plans, yield* Clock.currentTimeMillis)
   const observer = yield* CaptureObserver
-  const marker = yield* makeMarker(work)
-  let order = work.lastOrder
-  let remaining = work.tables.length
-  for (const table of work.tables) {
-    const name = table.relation
-    observer.snapshotTablesRemaining(remaining--)
-    yield* work.state.tableProgress(sql, name, "reading", 0)
-    const rows = yield* publishTable(work, table, order, marker)
-    order += rows
-    yield* work.sends.flush
-    yield* work.state.tableProgress(sql, name, "done", rows)
-    yield* Effect.logInfo(`snapshot: ${rows} rows of ${TableName.format(name)}`)
-  }
-  observer.snapshotTablesRemaining(0)
+  observer.snapshotTablesRemaining(plans.length)
+  const chunks = yield* Queue.bounded<PieceChunk>(readers.length * chunksPerReader)
+  const pieces = plans.flatMap(({ pieces }) => pieces).values()
+  yield* SnapshotNotes.during(
+    work.state,
+    progress,
+    Effect.all(
+      [publishChunks(work, plans, chunks, progress), ...readers.map((reader) => readPieces(reader, pieces, chunks))],
+      { concurrency: "unbounded", discard: true }
+    )
+  )
 })
 
-/** Enough rows that a send is worth it. */
+/** Enough that a reader does not wait for the publisher's turn, and little memory: a chunk is some dozens of kilobytes. */
+const chunksPerReader = 2
+
+/** Enough that a send is worth it. */
 const recordsPerSend = 4_000
 
-const publishTable = Effect.fnUntraced(function*(work: SnapshotWork, table: Snapshot.ReadableTable, lastOrder: number, mark: Marker) {
-  const observer = yield* CaptureObserver
-  const transaction: Transaction = {
-    xid: 0,
-    commitLsn: Lsn.Lsn(work.consistentPoint - 1n),
-    commitMicros: work.snapshot.takenMicros
+/** Of wide rows fewer; counted as they come from Postgres. */
+const bytesPerSend = 2_097_152
+
+/** Rows of a piece; empty: there are no more. */
+interface PieceChunk extends Snapshot.Chunk {
+  readonly piece: Piece
+}
+
+/** Until no piece is left. */
+const readPieces = Effect.fnUntraced(function*(reader: Snapshot.SnapshotReader, pieces: Iterator<Piece>, to: Queue.Enqueue<PieceChunk>) {
+  for (let next = pieces.next(); next.done !== true; next = pieces.next()) {
+    const piece = next.value
+    const nextChunk = yield* reader.read(piece)
+    let chunk: Snapshot.Chunk
+    do {
+      chunk = yield* nextChunk
+      yield* Queue.offer(to, { ...chunk, piece })
+    } while (chunk.rows.length > 0)
   }
-  const chunks = yield* work.snapshot.read(table)
-  let records: Array<OutgoingRecord> = []
-  let count = 0
-  const send = Effect.suspend(() => {
-    const full = records
-    records = []
-    return work.sends.submit(writeObserved(work.writer, full))
-  })
-  // One chunk is held back, because only after it is known whether its last row is the table's last.
-  let held = yield* chunks
-  while (held.length > 0) {
-    const next = yield* chunks
-    const changes = readsOf(held, table, transaction, lastOrder, count, (nth, isEnd) => mark(table, nth, isEnd && next.length === 0))
-    yield* Encoding.encode(work.encoder, changes, records)
-    count += held.length
-    observer.snapshotRows(TableName.format(table.relation), held.length)
-    if (records.length >= recordsPerSend) yield* send
-    held = next
-  }
-  yield* send
-  return count
 })
 
-const readsOf = (
-  rows: ReadonlyArray<Tuple>,
-  { relation }: Snapshot.ReadableTable,
-  transaction: Transaction,
-  lastOrder: number,
-  before: number,
-  mark: (nth: number, isEnd: boolean) => SnapshotMark
-): ReadonlyArray<RowChange> =>
-  rows.map((after, index): RowChange => ({
-    kind: "read",
-    relation,
-    transaction,
-    order: lastOrder + before + index + 1,
-    collectionOrder: before + index + 1,
-    after,
-    mark: mark(before + index, index === rows.length - 1)
-  }))
+/** Records to be sent at once, and what they mean for the progress once they are acknowledged. */
+class Batch implements PublishedRows {
+  readonly records: Array<OutgoingRecord> = []
+  readonly rows = new Map<Relation, number>()
+  readonly pieces: Array<{ readonly piece: Piece; readonly rows: number }> = []
+  readonly tables: Array<Relation> = []
+  bytes = 0
 
-/** The mark of a table's `nth` row (from 0). */
-type Marker = (table: Snapshot.ReadableTable, nth: number, isLastOfTable: boolean) => SnapshotMark
+  isFull(): boolean {
+    return this.records.length >= recordsPerSend || this.bytes >= bytesPerSend
+  }
+}
 
-/** The whole snapshot's first and last row are known beforehand, by asking which tables hold any. */
-const makeMarker = Effect.fnUntraced(function*({ isFirstRecord, snapshot, tables }: SnapshotWork): Effect.fn.Return<Marker, PostgresError> {
-  const filled: Array<Snapshot.ReadableTable> = []
-  for (const table of tables) if (!(yield* snapshot.isEmpty(table))) filled.push(table)
-  const first = isFirstRecord ? filled[0] : undefined
-  const last = filled.at(-1)
-  return (table, nth, isLastOfTable) => {
-    if (isLastOfTable) return table === last ? "last" : nth === 0 && table === first ? "first" : "last_in_data_collection"
-    if (nth > 0) return "true"
-    return table === first ? "first" : "first_in_data_collection"
+/** Until all tables have ended and everything is acknowledged. */
+const publishChunks = Effect.fnUntraced(function*(
+  work: SnapshotWork,
+  plans: ReadonlyArray<TablePlan>,
+  chunks: Queue.Dequeue<PieceChunk>,
+  progress: SnapshotProgress
+) {
+  const numbering = new Numbering(work)
+  const piecesLeft = new Map(plans.map(({ pieces, relation }) => [relation, pieces.length]))
+  const pieceRows = new Map<Piece, number>()
+  let batch = new Batch()
+  const encode = Effect.suspend(() => {
+    const { changes, tablesDone } = numbering.take()
+    batch.tables.push(...tablesDone)
+    for (const { relation } of changes) batch.rows.set(relation, (batch.rows.get(relation) ?? 0) + 1)
+    return Encoding.encode(work.encoder, changes, batch.records)
+  })
+  const send = Effect.suspend(() => {
+    const full = batch
+    batch = new Batch()
+    return work.sends.submit(Effect.andThen(writeObserved(work.writer, full.records), acknowledged(full, progress)))
+  })
+  while (piecesLeft.size > 0) {
+    const { bytes, piece, rows } = yield* Queue.take(chunks)
+    const { relation } = piece
+    progress.begun(relation, yield* Clock.currentTimeMillis)
+    numbering.marks.rows(relation, rows)
+    batch.bytes += bytes
+    pieceRows.set(piece, (pieceRows.get(piece) ?? 0) + rows.length)
+    if (rows.length === 0) {
+      batch.pieces.push({ piece, rows: pieceRows.get(piece)! })
+      pieceRows.delete(piece)
+      const left = piecesLeft.get(relation)! - 1
+      piecesLeft.set(relation, left)
+      if (left === 0) {
+        piecesLeft.delete(relation)
+        numbering.marks.endTable(relation)
+      }
+    }
+    yield* encode
+    if (batch.isFull()) yield* send
+  }
+  numbering.marks.end()
+  yield* encode
+  yield* send
+  yield* work.sends.flush
+})
+
+/** Gives the rows their marks and numbers, in the order in which they are published. */
+class Numbering {
+  readonly marks: SnapshotMarks<Relation, Tuple>
+  #changes: Array<RowChange> = []
+  #tablesDone: Array<Relation> = []
+
+  constructor({ consistentPoint, isFirstRecord, lastOrder, snapshot }: SnapshotWork) {
+    const transaction: Transaction = { xid: 0, commitLsn: Lsn.Lsn(consistentPoint - 1n), commitMicros: snapshot.takenMicros }
+    let order = lastOrder
+    this.marks = new SnapshotMarks(isFirstRecord, {
+      row: (relation, after, collectionOrder, mark) =>
+        this.#changes.push({ kind: "read", relation, transaction, order: ++order, collectionOrder, after, mark }),
+      tableDone: (relation) => this.#tablesDone.push(relation)
+    })
+  }
+
+  /** What has come out since the last call. */
+  take(): { readonly changes: ReadonlyArray<RowChange>; readonly tablesDone: ReadonlyArray<Relation> } {
+    const taken = { changes: this.#changes, tablesDone: this.#tablesDone }
+    this.#changes = []
+    this.#tablesDone = []
+    return taken
+  }
+}
+
+const acknowledged = Effect.fnUntraced(function*(batch: Batch, progress: SnapshotProgress) {
+  const observer = yield* CaptureObserver
+  progress.acknowledged(batch, yield* Clock.currentTimeMillis)
+  for (const [relation, rows] of batch.rows) observer.snapshotRows(TableName.format(relation), rows)
+  if (batch.tables.length === 0) return
+  observer.snapshotTablesRemaining(progress.tablesRemaining)
+  for (const relation of batch.tables) {
+    yield* Effect.logInfo(`snapshot: ${progress.rowsOf(relation).toLocaleString("en-US")} rows of ${TableName.format(relation)}`)
   }
 })

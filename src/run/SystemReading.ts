@@ -1,4 +1,5 @@
 import { Effect } from "effect"
+import * as SnapshotTables from "../capture/SnapshotTables.ts"
 import type { AppConfig } from "../Config.ts"
 import type { Kafka } from "../connections/Kafka.ts"
 import { KafkaError } from "../connections/KafkaError.ts"
@@ -15,7 +16,7 @@ export interface SystemReading {
   readonly now: bigint
   readonly wal: WalReading
   readonly capture: CaptureRow | undefined
-  readonly snapshotTables: ReadonlyArray<SnapshotTableRow>
+  readonly snapshotTables: ReadonlyArray<SnapshotTables.SnapshotTable>
   readonly pipelines: ReadonlyArray<PipelineRow>
   readonly offsets: ReadonlyArray<OffsetRow>
   readonly pending: ReadonlyMap<string, number>
@@ -42,13 +43,10 @@ export interface CaptureRow {
   readonly snapshot: "pending" | "reading" | "done"
   /** µs since 1970; null: nothing published yet. */
   readonly lastCommitAt: bigint | null
-}
-
-export interface SnapshotTableRow {
-  readonly table_name: string
-  readonly state: "waiting" | "reading" | "done"
-  readonly rows: bigint
-  readonly estimated_rows: bigint | null
+  /** Of the first snapshot, over some seconds; null: not begun. */
+  readonly snapshotRowsPerSecond: number | null
+  /** When that was noted, µs since 1970; null: not begun. */
+  readonly snapshotNotedAt: bigint | null
 }
 
 export interface PipelineRow {
@@ -74,10 +72,10 @@ export type EndOffsets = ReadonlyMap<string, { readonly low: bigint; readonly hi
 export const questions = (sql: Sql, stateSchema: string, slot: string) => {
   const table = (name: string) => `${quoteIdentifier(stateSchema)}.${quoteIdentifier(name)}`
   const micros = (instant: string) => `(extract(epoch from ${instant}) * 1000000)::bigint`
-  const rowsOf = <Row extends object>(doing: string, statement: string, parameters: ReadonlyArray<unknown> = []) =>
-    sql.query<Row>(doing, statement, parameters).pipe(
-      Effect.catchIf((error) => error.code === undefinedTable, () => Effect.succeed<ReadonlyArray<Row>>([]))
-    )
+  const ifThere = <Row>(rows: Effect.Effect<ReadonlyArray<Row>, PostgresError>): Effect.Effect<ReadonlyArray<Row>, PostgresError> =>
+    Effect.catchIf(rows, (error) => error.code === undefinedTable, () => Effect.succeed([]))
+  const rowsOf = <Row extends object>(doing: string, statement: string, parameters: ReadonlyArray<unknown> = []): Effect.Effect<ReadonlyArray<Row>, PostgresError> =>
+    ifThere(sql.query<Row>(doing, statement, parameters))
 
   return {
     wal: Effect.map(
@@ -94,17 +92,15 @@ export const questions = (sql: Sql, stateSchema: string, slot: string) => {
     capture: Effect.map(
       rowsOf<CaptureRow>(
         "Reading capture's state",
-        `select snapshot, ${micros("last_commit_at")} as "lastCommitAt" from ${table("capture")} where slot = $1`,
+        `select snapshot, ${micros("last_commit_at")} as "lastCommitAt",
+           (to_jsonb(c) ->> 'snapshot_rows_per_second')::float8 as "snapshotRowsPerSecond",
+           ${micros("(to_jsonb(c) ->> 'snapshot_noted_at')::timestamptz")} as "snapshotNotedAt" from ${table("capture")} c where slot = $1`,
         [slot]
       ),
       ([row]) => row
     ),
 
-    snapshotTables: rowsOf<SnapshotTableRow>(
-      "Reading the snapshot's progress",
-      `select table_name, state, rows, estimated_rows from ${table("snapshot_tables")} where slot = $1 order by table_name`,
-      [slot]
-    ),
+    snapshotTables: ifThere(SnapshotTables.make(stateSchema, slot).list(sql)),
 
     pipelines: rowsOf<PipelineRow>(
       "Reading the pipelines' progress",

@@ -9,6 +9,7 @@ import type {
   SystemStatus
 } from "../observability/SystemStatus.ts"
 import { partitionId } from "../materialize/Checkpoint.ts"
+import { snapshotStatus } from "./SnapshotStatus.ts"
 import type { EndOffsets, OffsetRow, SystemReading } from "./SystemReading.ts"
 
 /** Behind by more than this is lagging; a batch, or a restart's rebalance, is not. */
@@ -30,7 +31,7 @@ export const assemble = (reading: SystemReading, known: Known, settings: AppConf
     caughtUp: known.caughtUp,
     settled: known.settled,
     capture: captureStatus(reading, known, settings.source.slot),
-    snapshot: snapshotStatus(reading),
+    snapshot: snapshotOf(reading),
     pipelines,
     pending: pipelines.reduce((sum, pipeline) => sum + pipeline.pending, 0),
     topics: { prefix: settings.kafka.topicPrefix, tables: settings.source.tables.length },
@@ -65,16 +66,13 @@ const captureState = ({ capture, wal: { slot } }: SystemReading): CaptureState =
   return capture.snapshot === "pending" ? "waiting" : "stopped"
 }
 
-const snapshotStatus = ({ capture, snapshotTables }: SystemReading): SnapshotStatus => ({
-  state: capture?.snapshot ?? "pending",
-  tablesDone: snapshotTables.filter((table) => table.state === "done").length,
-  tables: snapshotTables.map((table) => ({
-    table: table.table_name,
-    state: table.state,
-    rows: Number(table.rows),
-    estimatedRows: table.estimated_rows === null ? null : Number(table.estimated_rows)
-  }))
-})
+/** A rate that nobody has noted for so long is of a capture that does not run. */
+const snapshotNoteSeconds = 5n
+
+const snapshotOf = ({ capture, now, snapshotTables }: SystemReading): SnapshotStatus => {
+  const isFresh = capture !== undefined && capture.snapshotNotedAt !== null && now - capture.snapshotNotedAt < snapshotNoteSeconds * 1_000_000n
+  return snapshotStatus(capture?.snapshot ?? "pending", snapshotTables, isFresh ? capture.snapshotRowsPerSecond : 0)
+}
 
 const pipelineStatus = (name: string, reading: SystemReading, known: Known): PipelineStatus => {
   const row = reading.pipelines.find((pipeline) => pipeline.name === name)

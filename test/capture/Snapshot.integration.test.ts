@@ -12,7 +12,7 @@ describe("opening a snapshot", () => {
       const database = yield* TestDatabase
       const query = (statement: string) => Effect.promise(() => database.query(statement))
       yield* query("create table public.items (id int primary key); create table public.other (id int)")
-      const open = Effect.scoped(Snapshot.open([{ schema: "public", table: "items" }]))
+      const open = Effect.scoped(Snapshot.open([{ schema: "public", table: "items" }], 2))
       const hub = yield* (yield* Postgres).connect({})
       const inHub = (statement: string) => Effect.promise(() => hub.query(statement))
       yield* inHub("begin; insert into public.other values (1)")

@@ -12,10 +12,12 @@ const settings = {
   pipelines: { enabled: ["p"] }
 } as unknown as Parameters<typeof assemble>[2]
 
+const noCapture = { snapshot: "pending", lastCommitAt: null, snapshotRowsPerSecond: null, snapshotNotedAt: null } as const
+
 const reading = (changes: Partial<SystemReading> = {}): SystemReading => ({
   now,
   wal: { now, current: Lsn(1_000n), slot: { active: true, walStatus: "reserved", confirmed: Lsn(900n), restart: Lsn(400n) } },
-  capture: { snapshot: "done", lastCommitAt: now - 3n * second },
+  capture: { ...noCapture, snapshot: "done", lastCommitAt: now - 3n * second },
   snapshotTables: [],
   pipelines: [{ name: "p", writes: 5n, applied: 9n, dead_letters: 1n, last_commit_at: now - 20n * second }],
   offsets: [{ pipeline: "p", topic: "t", partition: 0, next_offset: 4n }],
@@ -42,10 +44,10 @@ describe("the status of the system", () => {
     ["notSetUp", { capture: undefined }],
     ["slotMissing", withSlot(undefined)],
     ["slotLost", withSlot({ walStatus: "lost", restart: undefined })],
-    ["snapshotting", { capture: { snapshot: "reading", lastCommitAt: null } }],
+    ["snapshotting", { capture: { ...noCapture, snapshot: "reading" } }],
     ["streaming", {}],
     ["stopped", withSlot({ active: false })],
-    ["waiting", { ...withSlot({ active: false }), capture: { snapshot: "pending", lastCommitAt: null } }]
+    ["waiting", { ...withSlot({ active: false }), capture: noCapture }]
   ] as const) {
     it(`capture: ${state}`, () => assert.strictEqual(assemble(reading(changes), unknown, settings).capture.state, state))
   }

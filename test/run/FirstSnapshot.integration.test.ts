@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as CaptureState from "../../src/capture/CaptureState.ts"
-import * as SnapshotPublisher from "../../src/run/SnapshotPublisher.ts"
+import * as FirstSnapshot from "../../src/run/FirstSnapshot.ts"
 import { slotOf } from "../support/TestConfig.ts"
 import { withCapture } from "./CaptureFixture.ts"
 
@@ -13,10 +13,7 @@ describe("the first snapshot", () => {
         const query = (statement: string) => Effect.promise(() => capture.database.query(statement))
         yield* query("update cdc.capture set snapshot = 'reading'")
         const slot = slotOf(capture.database.name)
-        const begin = SnapshotPublisher.begin(CaptureState.make("cdc", slot), slot, [{ schema: "public", table: "items" }], {
-          epoch: 1,
-          note: () => Effect.void
-        })
+        const begin = FirstSnapshot.begin(CaptureState.make("cdc", slot), slot, [{ schema: "public", table: "items" }], { epoch: 1, note: () => Effect.void })
         yield* capture.provide(Effect.scoped(Effect.gen(function*() {
           assert.isUndefined(yield* Effect.retry(begin, { while: (error) => error.isRetryable }))
           // While its session goes on: fails if anybody still holds a lock.
