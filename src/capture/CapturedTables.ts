@@ -92,6 +92,9 @@ export const make = (stateSchema: string, slot: string) => {
       [slot, TableName.format(name), seen.relationOid, seen.publicationRelOid, seen.publicationRelXmin, seen.key, topic?.id ?? null,
         (topic?.ends ?? []).map(String), state])
 
+  /** Before all tables are read again under a later epoch: then each is the one that is found, and has no gap. */
+  const forget = (sql: Sql) => sql.query("Forgetting the captured tables", `delete from ${table} where slot = $1`, [slot])
+
   /** Stays until the table is read again, whatever becomes of the cause. */
   const markGapped = (sql: Sql, name: TableName.TableName, gap: string) =>
     sql.query(`Marking ${TableName.format(name)} as gapped`,
@@ -111,7 +114,7 @@ export const make = (stateSchema: string, slot: string) => {
       where t.slot = $1 and t.table_name = n.table_name`,
       [slot, [...ends.keys()], [...ends.values()].map((offsets) => `{${offsets.join(",")}}`)])
 
-  return { createTable, load, remember, markGapped, mended, noteEnds }
+  return { createTable, load, remember, forget, markGapped, mended, noteEnds }
 }
 
 export type CapturedTables = ReturnType<typeof make>

@@ -48,11 +48,15 @@ export const advance = Effect.fnUntraced(function*(sql: Sql, name: string, to: L
   return Lsn.parse(row!.end_lsn)
 })
 
-/** Hangs up on its reader, waits for it to be gone, and drops it. */
+/** Hangs up on its reader, waits for it to be gone, and drops it; a reader that comes back at once, or one that stood by, too. */
 export const drop = (sql: Sql, name: string) =>
   sql.query(`Dropping replication slot ${name}`, `
     select case when active_pid is null then true else pg_terminate_backend(active_pid, 5000) end, pg_drop_replication_slot(slot_name)
-    from pg_replication_slots where slot_name = $1`, [name])
+    from pg_replication_slots where slot_name = $1`, [name]).pipe(
+    Effect.retry({ while: (error) => error.code === slotInUse, times: 20 })
+  )
+
+const slotInUse = "55006"
 
 interface StoredSlot {
   readonly database: string | null

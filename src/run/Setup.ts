@@ -1,4 +1,5 @@
 import { Effect, Redacted } from "effect"
+import * as CapturedTables from "../capture/CapturedTables.ts"
 import * as CaptureState from "../capture/CaptureState.ts"
 import * as Catalogue from "../capture/Catalogue.ts"
 import * as Identity from "../capture/Identity.ts"
@@ -13,6 +14,7 @@ import * as Lsn from "../domain/Lsn.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import { createSharedTables } from "../materialize/Registration.ts"
+import * as Fence from "../publish/Fence.ts"
 import * as Tails from "../publish/Tails.ts"
 import * as Topics from "../publish/Topics.ts"
 import * as Journal from "./Journal.ts"
@@ -95,6 +97,7 @@ const makeTopics = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTable
   yield* Journal.ensureTopic
   yield* CaptureState.make(source.stateSchema, source.slot).createTables(postgres)
   yield* Rereads.make(source.stateSchema, source.slot).createTable(postgres)
+  yield* CapturedTables.make(source.stateSchema, source.slot).createTable(postgres)
   yield* createSharedTables(postgres, source.stateSchema)
   return [
     report("topics", created, wanted.length - created.length, `${kafka.partitions} partitions each`),
@@ -110,7 +113,12 @@ const makeTopics = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTable
 const begin = Effect.fnUntraced(function*(journal: Journal.Journal, wanted: ReadonlyArray<WantedTable>, epochBefore: number) {
   const { source } = yield* AppConfig
   const postgres = yield* Postgres
-  const { last } = yield* Tails.read(wanted.map(({ topic }) => topic))
+  const state = CaptureState.make(source.stateSchema, source.slot)
+  const captured = CapturedTables.make(source.stateSchema, source.slot)
+  const rereads = Rereads.make(source.stateSchema, source.slot)
+  const topics = wanted.map(({ topic }) => topic)
+  yield* shutOut(topics)
+  const { last } = yield* Tails.read(topics)
   const epoch = 1 + Math.max(epochBefore, last?.epoch ?? 0)
   const sweeps = yield* sweepsOf(wanted)
   const start = yield* Slot.create(postgres, source.slot)
@@ -126,8 +134,9 @@ const begin = Effect.fnUntraced(function*(journal: Journal.Journal, wanted: Read
     yield* journal.write({ ...identity, epoch, timeline: server.timeline, confirmed: start })
     yield* postgres.transaction((sql) =>
       Effect.gen(function*() {
-        yield* CaptureState.make(source.stateSchema, source.slot).remember(sql, identity, epoch)
-        for (const sweep of sweeps) yield* Rereads.make(source.stateSchema, source.slot).request(sql, sweep)
+        yield* state.remember(sql, identity, epoch)
+        yield* captured.forget(sql)
+        for (const sweep of sweeps) yield* rereads.request(sql, sweep)
       }))
   })
   // A slot that nobody remembers would keep WAL for ever.
@@ -135,6 +144,13 @@ const begin = Effect.fnUntraced(function*(journal: Journal.Journal, wanted: Read
   const swept = sweeps.length === 0 ? "" : `; then ${sweeps.length} topics that have records are rid of rows that are gone`
   return [`replication slot ${source.slot}: created at ${Lsn.format(start)}, epoch ${epoch}; \`cdc run\` reads the tables first, then follows it${swept}`]
 })
+
+/** A process that read the slot before, and may still be about to write, is refused from here on: then the topics' ends stay. */
+const shutOut = Effect.fnUntraced(function*(topics: ReadonlyArray<string>) {
+  const { kafka: { topicPrefix }, source } = yield* AppConfig
+  const client = yield* (yield* Kafka).requests(`cdc-setup-${source.slot}`)
+  yield* Fence.make(TopicName.fenceOfSlot(topicPrefix, source.slot), topics).raise(client)
+}, Effect.scoped)
 
 /** A key whose last record is one that is there now, once the tables are read, is none of its table's any more. */
 const sweepsOf = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTable>) {
