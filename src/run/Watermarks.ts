@@ -53,7 +53,7 @@ export const make = (sql: Sql): Watermarks => {
         const result = yield* Deferred.make<A, E>()
         const token = `${session}:${++emitted}`
         actions.set(token, (lsn, transactions) =>
-          Effect.asVoid(Deferred.into(Effect.provideContext(action(lsn, transactions), context), result)))
+          Effect.suspend(() => action(lsn, transactions)).pipe(Effect.provideContext(context), Deferred.into(result), Effect.asVoid))
         return yield* Effect.ensuring(
           Effect.andThen(emit(sql, token), Deferred.await(result)),
           Effect.sync(() => actions.delete(token))
