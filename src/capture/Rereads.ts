@@ -114,10 +114,10 @@ export const make = (stateSchema: string, slot: string) => {
     next,
     list,
 
-    /** From the table's first row; `bounds` of an earlier beginning stay. */
+    /** From the table's first row: what was published before, also by an earlier beginning under another key, lies before `bounds`. */
     begun: (sql: Sql, reread: Reread, keyColumns: ReadonlyArray<string>, bounds: Bounds | undefined) =>
       update(sql, "Beginning to re-read", reread, `
-        state = 'reading', key_columns = $3, last_key = null, rows = 0, bounds = coalesce(bounds, $4), error = null,
+        state = 'reading', key_columns = $3, last_key = null, rows = 0, bounds = coalesce($4, bounds), error = null,
         started_at = coalesce(started_at, now())`, [keyColumns, bounds === undefined ? null : storedBounds(bounds)]),
 
     /** All rows up to `lastKey` are acknowledged, `rows` more than before. */

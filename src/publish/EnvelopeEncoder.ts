@@ -27,6 +27,9 @@ type Mark = SnapshotMark | "false"
 export class EnvelopeEncoder {
   readonly #origin: Origin
   readonly #table: string
+  /** What `source` ends with. */
+  readonly #sourceEnd: string
+  readonly #isSynthetic: boolean
   #transaction: Transaction | undefined
   #mark: Mark = "false"
   /** From `,"source":` to the transaction's `"total_order":`. */
@@ -35,8 +38,11 @@ export class EnvelopeEncoder {
   /** `,"ts_ms":…` to the end. */
   #end = ""
 
-  constructor(origin: Origin, schema: string, table: string) {
+  /** `synthetic`: of records that no transaction made, marked so behind the epoch, and as read between the stream's. */
+  constructor(origin: Origin, schema: string, table: string, kind: "captured" | "synthetic" = "captured") {
     this.#origin = origin
+    this.#isSynthetic = kind === "synthetic"
+    this.#sourceEnd = `,"epoch":${origin.epoch}${this.#isSynthetic ? ",\"synthetic\":true" : ""}}`
     this.#table = `,"schema":${JSON.stringify(schema)},"table":${JSON.stringify(table)}`
   }
 
@@ -50,14 +56,14 @@ export class EnvelopeEncoder {
     collectionOrder: number,
     nowMicros: bigint
   ): string {
-    const mark = change.kind === "read" ? change.mark : "false"
+    const mark = this.#isSynthetic ? "incremental" : change.kind === "read" ? change.mark : "false"
     if (change.transaction !== this.#transaction || mark !== this.#mark) this.#begin(change.transaction, mark)
     if (nowMicros !== this.#now) this.#tick(nowMicros)
     return `{"before":${before},"after":${after}${this.#middle}${order},"data_collection_order":${collectionOrder}},"op":"${operation}"${this.#end}`
   }
 
   #begin(transaction: Transaction, mark: Mark): void {
-    const { connectorVersion, database, epoch, topicPrefix } = this.#origin
+    const { connectorVersion, database, topicPrefix } = this.#origin
     const { commitLsn, commitMicros, xid } = transaction
     const streamed = mark === "false"
     const sequence = streamed ? `["${commitLsn}","${commitLsn}"]` : `[null,"${commitLsn}"]`
@@ -66,7 +72,7 @@ export class EnvelopeEncoder {
     this.#middle = `,"source":{"version":${JSON.stringify(connectorVersion)},"connector":"postgresql","name":${JSON.stringify(topicPrefix)}` +
       `,"ts_ms":${floorToMillis(commitMicros)},"snapshot":"${mark}","db":${JSON.stringify(database)}` +
       `,"sequence":${JSON.stringify(sequence)},"ts_us":${commitMicros},"ts_ns":${commitMicros * 1000n}${this.#table}` +
-      `,"txId":${xid === 0 ? "null" : xid},"lsn":${commitLsn},"xmin":null,"origin":null,"origin_lsn":null,"epoch":${epoch}}` +
+      `,"txId":${xid === 0 ? "null" : xid},"lsn":${commitLsn},"xmin":null,"origin":null,"origin_lsn":null${this.#sourceEnd}` +
       `,"transaction":{"id":"${xid}:${commitLsn}","total_order":`
   }
 

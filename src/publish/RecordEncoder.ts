@@ -4,10 +4,13 @@ import * as Position from "../domain/Position.ts"
 import type { OldRow, Relation, RowChange, Tuple } from "../domain/RowChange.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
+import type { Transaction } from "../domain/Transaction.ts"
 import type { ColumnPolicy } from "./ColumnPolicy.ts"
 import { EnvelopeEncoder, type Operation, type Origin } from "./EnvelopeEncoder.ts"
+import { keyFields } from "./KeyFields.ts"
 import { partitionOf } from "./Router.ts"
 import { RowEncoder } from "./RowEncoder.ts"
+import type { SweptKey } from "./SweepCandidates.ts"
 import type { TypeMapping } from "./TypeMapping.ts"
 
 export interface RecordEncoderOptions extends Origin {
@@ -33,6 +36,11 @@ export interface RecordEncoder {
    * Throws an `EncodeError` where Postgres did not send the key.
    */
   readonly encode: (change: RowChange, nowMicros: bigint, into: Array<OutgoingRecord>) => void
+  /**
+   * Appends the delete, and its tombstone, of a key that the table has no more although nothing in the stream says so. `order` is its
+   * place at the position of `transaction`.
+   */
+  readonly sweep: (relation: Relation, swept: SweptKey, transaction: Transaction, order: number, into: Array<OutgoingRecord>) => void
   /** The text of a row's key, as its records will have it; undefined: the table has none. */
   readonly key: (relation: Relation, row: Tuple) => string | undefined
 }
@@ -49,6 +57,7 @@ export const makeRecordEncoder = (options: RecordEncoderOptions): RecordEncoder 
   }
   return {
     encode: (change, nowMicros, into) => tableOf(change.relation).encode(change, nowMicros, into),
+    sweep: (relation, swept, transaction, order, into) => tableOf(relation).sweep(swept, transaction, order, into),
     key: (relation, row) => tableOf(relation).key(row)
   }
 }
@@ -66,6 +75,7 @@ class TableEncoder {
   readonly #partitions: number
   readonly #rows: RowEncoder
   readonly #envelopes: EnvelopeEncoder
+  readonly #syntheticEnvelopes: EnvelopeEncoder
 
   constructor(relation: Relation, options: RecordEncoderOptions) {
     this.relation = relation
@@ -74,6 +84,7 @@ class TableEncoder {
     this.#partitions = options.partitionsOf(this.#topic)
     this.#rows = new RowEncoder(relation, options.types, options.columns)
     this.#envelopes = new EnvelopeEncoder(options, relation.schema, relation.table)
+    this.#syntheticEnvelopes = new EnvelopeEncoder(options, relation.schema, relation.table, "synthetic")
   }
 
   key(row: Tuple): string | undefined {
@@ -95,6 +106,15 @@ class TableEncoder {
       case "truncate":
         this.#truncated(change, nowMicros, into)
     }
+  }
+
+  /** In the partition where the key was found. */
+  sweep({ key, partition }: SweptKey, transaction: Transaction, order: number, into: Array<OutgoingRecord>): void {
+    const change: Delete = { kind: "delete", relation: this.relation, transaction, order, collectionOrder: order, before: { extent: "key", tuple: [] } }
+    const before = this.#rows.rowOfKey(keyFields(key) ?? new Map())
+    const value = Buffer.from(this.#syntheticEnvelopes.encode(change, "d", before, "null", order, order, transaction.commitMicros))
+    const record: OutgoingRecord = { topic: this.#topic, partition, key, value, headers: undefined, position: this.#position(change, 0) }
+    this.#pushDeleted(record, undefined, into)
   }
 
   #created(change: Insert | Read, operation: Operation, nowMicros: bigint): OutgoingRecord {
@@ -132,10 +152,13 @@ class TableEncoder {
   ): void {
     const position = this.#position(change, 0)
     const value = this.#value(change, "d", this.#before(change.before), "null", 0, nowMicros)
-    const record = this.#record(key, value, headers, position)
+    this.#pushDeleted(this.#record(key, value, headers, position), headers, into)
+  }
+
+  #pushDeleted(record: OutgoingRecord, headers: HeaderList | undefined, into: Array<OutgoingRecord>): void {
     into.push(record)
     if (!this.#options.tombstones) return
-    into.push({ ...record, value: null, headers: [...headers ?? [], [Headers.position, Position.format(position)]] })
+    into.push({ ...record, value: null, headers: [...headers ?? [], [Headers.position, Position.format(record.position)]] })
   }
 
   /** Every partition must learn of it, since each holds some of the table's keys. */

@@ -55,6 +55,15 @@ export class RowEncoder {
     return json === "" ? "{}" : `${json}}`
   }
 
+  /** A row of which only its record's key is known: all other columns are null. */
+  rowOfKey(fields: ReadonlyMap<string, string>): string {
+    let json = ""
+    for (let index = 0; index < this.#columns.length; index++) {
+      json += this.#labels[index]! + (fields.get(this.#relation.columns[this.#columns[index]!]!.name) ?? "null")
+    }
+    return json === "" ? "{}" : `${json}}`
+  }
+
   /**
    * The key's columns in primary-key order, undefined for a table without a key. A key column that was not sent because it is
    * stored out of line and did not change is taken from `old`. Throws an `EncodeError` if it is in neither.

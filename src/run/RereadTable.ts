@@ -82,17 +82,19 @@ const publishChunk = Effect.fnUntraced(function*(
   const untouched = new Untouched()
   let stop = () => {}
   return yield* Effect.gen(function*() {
-    const streamedBefore = yield* watermarks.at((_, transactions) =>
-      Effect.sync(() => {
+    const low = yield* watermarks.at((_, transactions) =>
+      Effect.gen(function*() {
+        // Before the watch begins: the record of a row that is touched, and so not published again, must not pass for an old one.
+        const bounds = reread.sweep ? yield* endsOf(topic) : undefined
         stop = watermarks.watch(reread.table, topic, untouched)
-        return transactions
+        return { bounds, transactions }
       }))
     const chunk = yield* reader.read(from)
-    if (streamed.anyHidden(streamedBefore, chunk.visible)) {
+    if (streamed.anyHidden(low.transactions, chunk.visible)) {
       return yield* again(reread, "a transaction that is published already can't be seen yet; is a synchronous standby away?")
     }
     untouched.fill(chunk, (row) => encoder.key(chunk.relation, row)!)
-    if (from === undefined || !ChunkReader.isBehind(chunk, from)) yield* begin(tools, reread, chunk, topic)
+    if (from === undefined || !ChunkReader.isBehind(chunk, from)) yield* tools.rereads.begun(yield* Postgres, reread, chunk.keyColumns, low.bounds)
     const published = yield* watermarks.at((lsn) => {
       stop()
       const rows = untouched.rows
@@ -106,13 +108,7 @@ const publishChunk = Effect.fnUntraced(function*(
 const again = ({ table }: Reread, why: string) =>
   Effect.fail(new PostgresError({ reason: "contended", code: "55000", message: `A part of ${TableName.format(table)} is read once more: ${why}` }))
 
-/** Where the partitions end before the first row is published: what lies before is older than the re-read. */
-const begin = Effect.fnUntraced(function*({ rereads }: RereadTools, reread: Reread, chunk: ChunkReader.Chunk, topic: string) {
-  const sql = yield* Postgres
-  const bounds = reread.sweep && reread.bounds === undefined ? yield* endsOf(topic) : undefined
-  yield* rereads.begun(sql, reread, chunk.keyColumns, bounds)
-})
-
+/** Where the partitions end: what lies before is older than the re-read that begins. */
 const endsOf = Effect.fnUntraced(function*(topic: string): Effect.fn.Return<Bounds, KafkaError, Kafka> {
   const kafka = yield* Kafka
   const ends = yield* kafka.admin(`Reading the ends of topic ${topic}`, (admin) => admin.fetchTopicOffsets(topic))

@@ -9,7 +9,7 @@ import { Postgres } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
 import * as Position from "../domain/Position.ts"
-import type { RowChange } from "../domain/RowChange.ts"
+import type { Relation, RowChange } from "../domain/RowChange.ts"
 import * as TableName from "../domain/TableName.ts"
 import type { EncodeError } from "../publish/EncodeError.ts"
 import type { RecordEncoder } from "../publish/RecordEncoder.ts"
@@ -31,6 +31,8 @@ export interface StreamWork {
   readonly sends: SendAhead<KafkaError>
   readonly state: CaptureState
   readonly watermarks: Watermarks
+  /** Told of tables whose TRUNCATE Kafka has acknowledged, before that is confirmed to the slot: it is told again if it fails. */
+  readonly truncated: (tables: ReadonlyArray<Relation>) => Effect.Effect<void, PostgresError, Postgres>
   /** Told of the slots for which somebody has asked for a re-read. */
   readonly requested: (slot: string) => unknown
 }
@@ -68,8 +70,16 @@ export const publish = Effect.fnUntraced(function*(
     const records = yield* recordsOf(sent === 0 ? changes : changes.slice(sent))
     observer.transactions(commits)
     Encoding.count(changes, (change, op, count) => observer.changes(TableName.format(change.relation), op, count))
-    yield* work.sends.submit(Effect.tap(writeObserved(work.writer, records), () =>
-      Effect.sync(() => acknowledged(work.stream, lastCommit, changes, progress))))
+    const truncated = changes.filter(({ kind }) => kind === "truncate")
+    if (truncated.length === 0) {
+      yield* work.sends.submit(Effect.tap(writeObserved(work.writer, records), () =>
+        Effect.sync(() => acknowledged(work.stream, lastCommit, changes, progress))))
+    } else {
+      yield* work.sends.submit(writeObserved(work.writer, records))
+      yield* work.sends.flush
+      yield* work.truncated(truncated.map(({ relation }) => relation))
+      acknowledged(work.stream, lastCommit, changes, progress)
+    }
   }
 })
 
