@@ -6,7 +6,6 @@ import * as Catalogue from "../capture/Catalogue.ts"
 import { ChangeReader } from "../capture/ChangeReader.ts"
 import * as Rereads from "../capture/Rereads.ts"
 import * as ReplicationStream from "../capture/ReplicationStream.ts"
-import * as Snapshot from "../capture/Snapshot.ts"
 import { AppConfig } from "../Config.ts"
 import type { Kafka } from "../connections/Kafka.ts"
 import type { KafkaError } from "../connections/KafkaError.ts"
@@ -14,6 +13,7 @@ import { Postgres } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import * as Lsn from "../domain/Lsn.ts"
 import type { Position } from "../domain/Position.ts"
+import type { Relation } from "../domain/RowChange.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import * as ColumnPolicy from "../publish/ColumnPolicy.ts"
@@ -24,12 +24,12 @@ import * as Tails from "../publish/Tails.ts"
 import * as Topics from "../publish/Topics.ts"
 import * as TypeMapping from "../publish/TypeMapping.ts"
 import { CaptureObserver } from "./CaptureObserver.ts"
+import * as FirstSnapshot from "./FirstSnapshot.ts"
 import * as Journal from "./Journal.ts"
 import { Outbox } from "./Outbox.ts"
 import * as Reread from "./Reread.ts"
 import * as SendAhead from "./SendAhead.ts"
 import * as SlotCheck from "./SlotCheck.ts"
-import * as SnapshotPublisher from "./SnapshotPublisher.ts"
 import * as StreamPublisher from "./StreamPublisher.ts"
 import * as Sweep from "./Sweep.ts"
 import * as TableWatch from "./TableWatch.ts"
@@ -78,7 +78,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   const { generatedColumns } = before.publication
   const catalogue = Catalogue.make(postgres)
   const tables = yield* presentTables(catalogue, source.tables, generatedColumns)
-  const wanted = tables.map(({ relation }) => ({ topic: TopicName.ofTable(kafka.topicPrefix, relation), hasKey: relation.key.length > 0 }))
+  const wanted = tables.map((relation) => ({ topic: TopicName.ofTable(kafka.topicPrefix, relation), hasKey: relation.key.length > 0 }))
   const present = new Set(wanted.map(({ topic }) => topic))
   const former = source.tables.map((table) => TopicName.ofTable(kafka.topicPrefix, table)).filter((topic) => !present.has(topic))
   const topics = yield* Topics.verify(wanted, kafka, former, yield* TableWatch.topicsSeenBefore)
@@ -86,7 +86,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   // Its transaction must not outlive the snapshot: it holds locks, and back the vacuum.
   const snapshotScope = yield* Scope.fork(yield* Effect.scope)
   const snapshot = before.record.snapshot === "pending"
-    ? yield* SnapshotPublisher.begin(state, source.slot, namesOf(tables), {
+    ? yield* FirstSnapshot.begin(state, source.slot, tables, {
       epoch: before.record.epoch,
       note: Journal.keep(journal, before.entry).note
     }).pipe(Scope.provide(snapshotScope))
@@ -119,8 +119,8 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     columns: ColumnPolicy.make(columns)
   })
   const work = Effect.gen(function*() {
-    yield* finishSnapshot({
-      state, tails, epoch: record.epoch, encoder, writer, sends, snapshot, names: namesOf(tables),
+    yield* FirstSnapshot.finish({
+      state, tails, epoch: record.epoch, encoder, writer, sends, snapshot, names: tables,
       describe: presentTables(catalogue, source.tables, generatedColumns)
     }).pipe(Scope.provide(snapshotScope))
     yield* Scope.close(snapshotScope, Exit.void)
@@ -136,7 +136,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
       topicPrefix: kafka.topicPrefix,
       isCompacted: (topic) => topics.get(topic)?.isCompacted ?? false,
       truncates: publish.truncates,
-      describe: (table) => Effect.map(presentTables(catalogue, [table], generatedColumns), ([found]) => found?.relation)
+      describe: (table) => Effect.map(presentTables(catalogue, [table], generatedColumns), ([relation]) => relation)
     })
     const streaming = StreamPublisher.publish({
       stream, reader, encoder, tails, writer, sends, state, watermarks,
@@ -194,60 +194,17 @@ const reportRetry = (observer: CaptureObserver) => (error: KafkaError, attempt: 
     attempt === 1 ? Effect.logWarning(`publishing interrupted, trying until Kafka answers: ${error.message}`) : Effect.void
   )
 
-interface SnapshotFinish extends Omit<SnapshotPublisher.SnapshotWork, "snapshot" | "tables" | "consistentPoint" | "lastOrder" | "isFirstRecord"> {
-  readonly epoch: number
-  readonly tails: Tails.Tails
-  /** Just taken; undefined: an earlier process began, and a later snapshot continues it. */
-  readonly snapshot: Snapshot.Snapshot | undefined
-  readonly names: ReadonlyArray<TableName.TableName>
-  /** Only while the snapshot's locks are held does a description stay true. */
-  readonly describe: Effect.Effect<ReadonlyArray<Snapshot.ReadableTable>, PostgresError>
-}
-
-/**
- * An earlier process's last send may be in a log and not yet below its high watermark, where no tail shows it: its orders must not
- * come again for other rows. Far more than the two batches that it may have had under way.
- */
-const unseenOrders = 1_000_000
-
-/** Reads what the first snapshot still lacks. The slot is ours by now and stands at the consistent point. */
-const finishSnapshot = Effect.fnUntraced(function*(
-  work: SnapshotFinish
-): Effect.fn.Return<void, EncodeError | PostgresError, Postgres | Scope.Scope> {
-  const sql = yield* Postgres
-  const record = yield* work.state.load(sql)
-  if (record === undefined || record.snapshot !== "reading") return
-  const consistentPoint = record.consistentPoint!
-  const done = yield* work.state.tablesDone(sql)
-  const last = work.tails.last
-  const isOurs = last !== undefined && last.epoch === work.epoch && last.commitLsn === consistentPoint - 1n
-  const remaining = work.names.filter((name) => !done.has(TableName.format(name)))
-  const snapshot = work.snapshot ?? (yield* Snapshot.open(remaining))
-  const tables = yield* work.describe
-  yield* SnapshotPublisher.publish({
-    ...work,
-    snapshot,
-    tables: tables.filter(({ relation }) => !done.has(TableName.format(relation))),
-    consistentPoint,
-    lastOrder: (isOurs ? last.order : 0) + (work.snapshot === undefined ? unseenOrders : 0),
-    isFirstRecord: !isOurs
-  })
-  yield* work.state.snapshotDone(sql)
-})
-
-const namesOf = (tables: ReadonlyArray<Snapshot.ReadableTable>): ReadonlyArray<TableName.TableName> => tables.map(({ relation }) => relation)
-
 /** The captured tables that are there. One that is gone can't be read any more, but its changes up to then are still to come. */
 const presentTables = Effect.fnUntraced(function*(
   catalogue: Catalogue.Catalogue,
   names: ReadonlyArray<TableName.TableName>,
   generatedColumns: boolean
 ) {
-  const tables: Array<Snapshot.ReadableTable> = []
+  const tables: Array<Relation> = []
   for (const name of names) {
     const announced = yield* catalogue.announce(name, generatedColumns)
     if (announced === undefined) yield* Effect.logWarning(`captured table ${TableName.format(name)} is not in the database`)
-    else tables.push({ relation: yield* catalogue.resolve(announced.message), isPartitioned: announced.isPartitioned })
+    else tables.push(yield* catalogue.resolve(announced.message))
   }
   return tables
 })
