@@ -7,7 +7,7 @@ import { isMappedArray } from "./ValueEncoder.ts"
 /**
  * JSON text for a value that Postgres did not send because it is stored out of line and did not change. Debezium's form
  * where it has one (`UnchangedToastedReplicationMessageColumn`); for types that it does not map, and for other arrays, the form
- * nearest to it that can't be taken for a value. A numeric is null there, and so here.
+ * nearest to it that can't be taken for a value. A bit string is null there, and so here.
  */
 export const makeUnchanged = (modes: Modes): (type: ColumnType) => string => {
   const { bytea, byteaElement, bytes, hstore, numbers, text, uuid } = placeholders(modes)
@@ -45,12 +45,12 @@ export const makeUnchanged = (modes: Modes): (type: ColumnType) => string => {
     if (type.kind !== "base") return text
     switch (type.name) {
       case "numeric":
+        return modes.decimalHandlingMode === "string" ? text : "null"
+      case "bit":
+      case "varbit":
         return "null"
       case "bytea":
         return bytea
-      case "bit":
-      case "varbit":
-        return bytes
       case "hstore":
         return hstore
       case "vector":

@@ -42,10 +42,11 @@ const date = encodeDate("-2147472692", "-2147472691")
 /** In arrays they are overflows of the JDBC driver's instants instead; the negative one is computed, the positive one seen. */
 const dateInArray = encodeDate("-622191234", "622191232")
 
-/** `"2024-02-29Z"`; an infinity stays a word. */
+/** `"2024-02-29Z"`. The infinities are the days that `date`'s numbers stand for. */
 const isoDate: EncodeText = (text) => {
   const match = anyDate.exec(text)
-  return match === null ? quote(text) : `"${isoYear(yearOf(match[1]!, match[4]))}-${match[2]}-${match[3]}Z"`
+  if (match !== null) return `"${isoYear(yearOf(match[1]!, match[4]))}-${match[2]}-${match[3]}Z"`
+  return text === "infinity" ? "\"-5877611-06-21Z\"" : text === "-infinity" ? "\"-5877611-06-22Z\"" : quote(text)
 }
 
 const encodeTime = (unit: Unit, modulo: number): EncodeText => {
@@ -66,12 +67,12 @@ const isoTime: EncodeText = (text) => {
 
 const anyTimestamp = /^(\d{4,})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?( BC)?$/
 
-/** Debezium's infinities, which it takes from the JDBC driver: two days of the years ±292,000 in microseconds, and a Java long's ends. */
+/** Debezium's infinities, which it takes from the JDBC driver: two days some 292,000 years away, and a Java long's ends. */
 const infinities: Readonly<Record<Unit, readonly [infinity: string, minusInfinity: string]>> = {
   millis: ["9223372036825200", "-9223372036832400"],
   micros: ["9223372036825200000", "-9223372036832400000"],
   nanos: [String(longMax), String(longMin)],
-  iso: ["\"infinity\"", "\"-infinity\""]
+  iso: ["\"+294247-01-10T04:00:25.2Z\"", "\"-290308-12-21T19:59:27.6Z\""]
 }
 
 const encodeTimestamp = (unit: Unit): EncodeText => {
