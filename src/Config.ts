@@ -47,6 +47,7 @@ const snapshot = Config.all({
 
 const publish = Config.all({
   batchBytes: Config.Int("batchBytes"),
+  maxRecordBytes: atLeast(1_000, "maxRecordBytes"),
   compression: Config.Literals(["none", "gzip", "lz4", "zstd"], "compression"),
   tombstones: Config.Boolean("tombstones"),
   truncates: Config.Boolean("truncates")

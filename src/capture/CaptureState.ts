@@ -39,7 +39,8 @@ export const make = (stateSchema: string, slot: string) => {
         publication_oid oid not null, snapshot text not null check (snapshot in ('pending', 'reading', 'done')),
         consistent_point pg_lsn, last_commit_at timestamptz, last_published_lsn pg_lsn,
         updated_at timestamptz not null default now());
-      alter table ${capture} add column if not exists publication_xmin text;`).pipe(Effect.andThen(snapshotTables.create(sql)))
+      alter table ${capture} add column if not exists publication_xmin text,
+        add column if not exists dead_letters bigint not null default 0;`).pipe(Effect.andThen(snapshotTables.create(sql)))
 
   /** undefined: `setup` was not run for this slot. */
   const load = Effect.fnUntraced(function*(sql: Sql) {
@@ -88,7 +89,12 @@ export const make = (stateSchema: string, slot: string) => {
         last_published_lsn = $3::pg_lsn, updated_at = now() where slot = $1`,
       [slot, commitMicros, Lsn.format(lsn)])
 
-  return { createTables, load, remember, lockPhase, startReading, snapshotTables, snapshotDone, published }
+  /** Counts records that were too large for their topic. */
+  const setAside = (sql: Sql, records: number) =>
+    sql.query("Counting capture's dead letters",
+      `update ${capture} set dead_letters = dead_letters + $2 where slot = $1`, [slot, records])
+
+  return { createTables, setAside, load, remember, lockPhase, startReading, snapshotTables, snapshotDone, published }
 }
 
 export type CaptureState = ReturnType<typeof make>

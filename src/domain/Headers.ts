@@ -4,6 +4,9 @@ export const oldKey = "__debezium.oldkey"
 /** On a tombstone: its delete's position, `<epoch>:<commit LSN>:<order>`. */
 export const position = "__cdc.position"
 
+/** On a record that was too large for its topic: the columns that it has the unavailable value for, as Postgres spells them, by comma. */
+export const columnsTooLarge = "__cdc.columns.too.large"
+
 /** As Kafka Connect's `DeadLetterQueueReporter` names them, so that its tools read ours. */
 export const deadLetter = {
   topic: "__connect.errors.topic",
@@ -14,5 +17,7 @@ export const deadLetter = {
   exceptionClass: "__connect.errors.exception.class.name",
   exceptionMessage: "__connect.errors.exception.message",
   /** Ours: the length of a value that was too large to be repeated. */
-  droppedValueBytes: "__cdc.errors.dropped.value.bytes"
+  droppedValueBytes: "__cdc.errors.dropped.value.bytes",
+  /** Ours: how large the whole record would have been. */
+  recordBytes: "__cdc.errors.record.bytes"
 } as const

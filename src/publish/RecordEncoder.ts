@@ -10,6 +10,7 @@ import { EnvelopeEncoder, type Operation, type Origin } from "./EnvelopeEncoder.
 import { keyFields } from "./KeyFields.ts"
 import { partitionOf } from "./Router.ts"
 import { RowEncoder } from "./RowEncoder.ts"
+import * as TooLarge from "./TooLarge.ts"
 import type { SweptKey } from "./SweepCandidates.ts"
 import type { TypeMapping } from "./TypeMapping.ts"
 
@@ -18,6 +19,8 @@ export interface RecordEncoderOptions extends Origin {
   readonly partitionsOf: (topic: string) => number
   /** Whether a topic is compacted, and so refuses records without a key. Asked once per relation. */
   readonly compacted: (topic: string) => boolean
+  /** The largest record that is sent to a topic. Asked once per relation. */
+  readonly maxRecordBytesOf: (topic: string) => number
   /** A null value after every delete. */
   readonly tombstones: boolean
   /** A record `t` in every partition on TRUNCATE. */
@@ -32,7 +35,8 @@ export interface RecordEncoder {
   /**
    * Appends the records of one change, in the order in which they must be sent. `nowMicros` becomes the envelope's `ts_*`.
    * Most changes are one record; a delete has a tombstone behind it; a change of key is a delete, its tombstone and a
-   * create; a truncate is a record per partition, and none if those are turned off.
+   * create; a truncate is a record per partition, and none if those are turned off. What would be too large for its topic lacks
+   * its largest columns, and has a dead letter behind it (`TooLarge.ts`).
    * Throws an `EncodeError` where Postgres did not send the key.
    */
   readonly encode: (change: RowChange, nowMicros: bigint, into: Array<OutgoingRecord>) => void
@@ -56,7 +60,12 @@ export const makeRecordEncoder = (options: RecordEncoderOptions): RecordEncoder 
     return last
   }
   return {
-    encode: (change, nowMicros, into) => tableOf(change.relation).encode(change, nowMicros, into),
+    encode: (change, nowMicros, into) => {
+      const table = tableOf(change.relation)
+      const start = into.length
+      table.encode(change, nowMicros, into)
+      if (TooLarge.excessOf(into, start, table.maxRecordBytes) > 0) into.push(...table.fit(change, nowMicros, into.splice(start)))
+    },
     sweep: (relation, swept, transaction, order, into) => tableOf(relation).sweep(swept, transaction, order, into),
     key: (relation, row) => tableOf(relation).key(row)
   }
@@ -71,6 +80,7 @@ type HeaderList = NonNullable<OutgoingRecord["headers"]>
 class TableEncoder {
   readonly relation: Relation
   readonly #options: RecordEncoderOptions
+  readonly maxRecordBytes: number
   readonly #topic: string
   readonly #partitions: number
   readonly #rows: RowEncoder
@@ -82,6 +92,7 @@ class TableEncoder {
     this.#options = options
     this.#topic = TopicName.ofTable(options.topicPrefix, relation)
     this.#partitions = options.partitionsOf(this.#topic)
+    this.maxRecordBytes = options.maxRecordBytesOf(this.#topic)
     this.#rows = new RowEncoder(relation, options.types, options.columns)
     this.#envelopes = new EnvelopeEncoder(options, relation.schema, relation.table)
     this.#syntheticEnvelopes = new EnvelopeEncoder(options, relation.schema, relation.table, "synthetic")
@@ -106,6 +117,21 @@ class TableEncoder {
       case "truncate":
         this.#truncated(change, nowMicros, into)
     }
+  }
+
+  /** The records of a change again, each small enough for the topic. */
+  fit(change: RowChange, nowMicros: bigint, records: ReadonlyArray<OutgoingRecord>): ReadonlyArray<OutgoingRecord> {
+    return TooLarge.fit({
+      change,
+      records,
+      limit: this.maxRecordBytes,
+      columns: this.#rows.sizes(tuplesOf(change)),
+      encode: (change) => {
+        const records: Array<OutgoingRecord> = []
+        this.encode(change, nowMicros, records)
+        return records
+      }
+    })
   }
 
   /** In the partition where the key was found. */
@@ -192,5 +218,19 @@ class TableEncoder {
   #record(keyJson: string | undefined, value: Buffer, headers: HeaderList | undefined, position: Position.Position): OutgoingRecord {
     const key = keyJson === undefined ? null : Buffer.from(keyJson)
     return { topic: this.#topic, partition: partitionOf(key, this.#partitions), key, value, headers, position }
+  }
+}
+
+const tuplesOf = (change: RowChange): ReadonlyArray<Tuple | undefined> => {
+  switch (change.kind) {
+    case "insert":
+    case "read":
+      return [change.after]
+    case "update":
+      return [change.after, change.before?.tuple]
+    case "delete":
+      return [change.before.tuple]
+    case "truncate":
+      return []
   }
 }

@@ -2,6 +2,8 @@ import type { Relation, Tuple } from "../domain/RowChange.ts"
 import * as TableName from "../domain/TableName.ts"
 import type { ColumnPolicy, Treatment } from "./ColumnPolicy.ts"
 import { EncodeError } from "./EncodeError.ts"
+import { asConnectWrites } from "./KeyText.ts"
+import type { ColumnBytes } from "./TooLarge.ts"
 import type { TypeMapping } from "./TypeMapping.ts"
 import type { EncodeText } from "./ValueEncoder.ts"
 
@@ -79,7 +81,7 @@ export class RowEncoder {
       if (value === undefined) throw this.#keyNotSent(column)
       json += this.#keyLabels[part]! + (value === null ? "null" : this.#encoders[column]!(value))
     }
-    return `${json}}`
+    return asConnectWrites(`${json}}`)
   }
 
   /** Whether an update moved the row to another key. */
@@ -89,6 +91,22 @@ export class RowEncoder {
       if (after[column] !== undefined && after[column] !== before[column]) return true
     }
     return false
+  }
+
+  /**
+   * How much a change's record would shrink if it had a column's unavailable value instead: of all that leave but the key's,
+   * those where it would, the largest last.
+   */
+  sizes(tuples: ReadonlyArray<Tuple | undefined>): ReadonlyArray<ColumnBytes> {
+    const { key } = this.#relation
+    return this.#columns.filter((column) => !key.includes(column)).map((column): ColumnBytes => {
+      let bytes = 0
+      for (const tuple of tuples) {
+        const value = tuple?.[column]
+        if (typeof value === "string") bytes += Buffer.byteLength(this.#encoders[column]!(value)) - Buffer.byteLength(this.#unchanged[column]!)
+      }
+      return { column, bytes }
+    }).filter(({ bytes }) => bytes > 0).sort((a, b) => a.bytes - b.bytes)
   }
 
   #keyNotSent(column: number): EncodeError {

@@ -3,8 +3,10 @@ import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
 /** One request holds a batch per partition; this many times a batch's bytes is enough to fill the brokers' pipes. */
 const batchesPerRequest = 4
 
-/** Kafka's framing of a record, and a header's worth; an estimate is enough, as `batchBytes` stays clear of the limit. */
+/** Kafka's framing of a record: its attributes, and up to five bytes for each of its lengths and deltas. */
 const recordOverheadBytes = 32
+/** The two lengths of a header. */
+const headerOverheadBytes = 10
 
 /**
  * Cuts records into requests, in order: a partition's share of one stays below `batchBytes` (a batch over the topic's
@@ -36,6 +38,6 @@ export const cut = (records: ReadonlyArray<OutgoingRecord>, batchBytes: number):
 /** What a record takes in a batch, a little more rather than less. */
 export const bytesOf = ({ headers, key, value }: OutgoingRecord): number => {
   let bytes = recordOverheadBytes + (key?.length ?? 0) + (value?.length ?? 0)
-  for (const [name, text] of headers ?? []) bytes += name.length + text.length
+  if (headers !== undefined) { for (const [name, text] of headers) bytes += headerOverheadBytes + name.length + Buffer.byteLength(text) }
   return bytes
 }

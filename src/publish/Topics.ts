@@ -15,7 +15,15 @@ export interface WantedTopic {
 export interface Topic {
   readonly partitions: number
   readonly isCompacted: boolean
+  /** The largest batch that it takes. */
+  readonly maxMessageBytes: number
+  /** Of its partition with the fewest. */
+  readonly replicas: number
+  /** Its settings by name, those of `settingNames`. */
+  readonly settings: ReadonlyMap<string, string>
 }
+
+const settingNames = ["cleanup.policy", "max.message.bytes", "delete.retention.ms", "min.compaction.lag.ms", "retention.ms", "min.insync.replicas"]
 
 /** Creates what is missing and checks the rest; returns the names of those created. Never changes a topic that is there. */
 export const ensure = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTopic>, settings: Settings["kafka"]) {
@@ -25,7 +33,7 @@ export const ensure = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTo
   if (missing.length > 0) {
     yield* kafka.admin("Creating topics", (admin) =>
       admin.createTopics({
-        waitForLeaders: true,
+        waitForLeaders: false, // kafkajs fails where a broker has not heard of the topic yet
         topics: missing.map(({ hasKey, topic }) => ({
           topic,
           numPartitions: settings.partitions,
@@ -37,6 +45,25 @@ export const ensure = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTo
   }
   yield* check(wanted.filter(({ topic }) => there.has(topic)), there, settings)
   return missing.map(({ topic }) => topic)
+})
+
+/** Creates topics for what is set aside; those that are there stay as they are. */
+export const ensureDeadLetters = Effect.fnUntraced(function*(topics: ReadonlyArray<string>, settings: Settings["kafka"]) {
+  const kafka = yield* Kafka
+  yield* kafka.admin("Creating dead-letter topics", (admin) =>
+    admin.createTopics({
+      waitForLeaders: false, // kafkajs fails where a broker has not heard of the topic yet
+      topics: topics.map((topic) => ({
+        topic,
+        numPartitions: 1,
+        replicationFactor: settings.replicationFactor,
+        configEntries: [
+          { name: "retention.ms", value: millis(settings.deadLetterRetentionHours) },
+          { name: "max.message.bytes", value: String(settings.maxMessageBytes) }
+        ]
+      }))
+    }))
+  yield* untilLed(topics)
 })
 
 /** The metadata name a new partition's leader before that broker knows of its office: until each has answered. */
@@ -94,25 +121,35 @@ const check = Effect.fnUntraced(function*(
 })
 
 /** Those of `topics` that exist, by name. */
-const describe = Effect.fnUntraced(function*(topics: ReadonlyArray<string>) {
+export const describe = Effect.fnUntraced(function*(topics: ReadonlyArray<string>) {
   const kafka = yield* Kafka
-  return yield* kafka.admin("Looking at the topics", async (admin) => {
+  return yield* kafka.admin("Looking at the topics", async (admin): Promise<ReadonlyMap<string, Topic>> => {
     const names = new Set(await admin.listTopics())
     const present = topics.filter((topic) => names.has(topic))
-    if (present.length === 0) return new Map<string, Topic>()
-    const [metadata, policies] = await Promise.all([admin.fetchTopicMetadata({ topics: present }), policiesOf(admin, present)])
-    return new Map(metadata.topics.map(({ name, partitions }): [string, Topic] => [
-      name, { partitions: partitions.length, isCompacted: (policies.get(name) ?? "").includes("compact") }
-    ]))
+    if (present.length === 0) return new Map()
+    const [metadata, settingsOf] = await Promise.all([admin.fetchTopicMetadata({ topics: present }), readSettings(admin, present)])
+    return new Map(metadata.topics.map(({ name, partitions }) => [name, topicOf(partitions, settingsOf.get(name) ?? new Map())]))
   })
 })
 
-const policiesOf = async (admin: Admin, topics: ReadonlyArray<string>): Promise<ReadonlyMap<string, string>> => {
+const topicOf = (partitions: ReadonlyArray<{ readonly replicas: ReadonlyArray<number> }>, settings: ReadonlyMap<string, string>): Topic => ({
+  partitions: partitions.length,
+  isCompacted: (settings.get("cleanup.policy") ?? "").includes("compact"),
+  maxMessageBytes: Number(settings.get("max.message.bytes") ?? kafkaMaxMessageBytes),
+  replicas: Math.min(...partitions.map(({ replicas }) => replicas.length)),
+  settings
+})
+
+/** What a topic takes unless somebody says otherwise. Source: Kafka's documentation, topic configs, `max.message.bytes`. */
+const kafkaMaxMessageBytes = 1_048_588
+
+const readSettings = async (admin: Admin, topics: ReadonlyArray<string>): Promise<ReadonlyMap<string, ReadonlyMap<string, string>>> => {
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
-    resources: topics.map((name) => ({ type: kafkajs.ConfigResourceTypes.TOPIC, name, configNames: ["cleanup.policy"] }))
+    resources: topics.map((name) => ({ type: kafkajs.ConfigResourceTypes.TOPIC, name, configNames: settingNames }))
   })
-  return new Map(resources.map(({ configEntries, resourceName }) => [resourceName, configEntries[0]?.configValue ?? ""]))
+  return new Map(resources.map(({ configEntries, resourceName }) =>
+    [resourceName, new Map(configEntries.map(({ configName, configValue }) => [configName, configValue]))]))
 }
 
 const configOf = (hasKey: boolean, settings: Settings["kafka"]) => {

@@ -21,8 +21,10 @@ import type { EncodeError } from "../publish/EncodeError.ts"
 import type { PublishError } from "../publish/PublishError.ts"
 import { makeRecordEncoder } from "../publish/RecordEncoder.ts"
 import * as Tails from "../publish/Tails.ts"
+import * as TooLarge from "../publish/TooLarge.ts"
 import * as Topics from "../publish/Topics.ts"
 import * as TypeMapping from "../publish/TypeMapping.ts"
+import * as CaptureDeadLetters from "./CaptureDeadLetters.ts"
 import { CaptureObserver } from "./CaptureObserver.ts"
 import * as FirstSnapshot from "./FirstSnapshot.ts"
 import * as Journal from "./Journal.ts"
@@ -56,7 +58,7 @@ export const run: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postg
   for (;;) {
     const started = Date.now()
     const error = yield* Effect.flip(Effect.scoped(session))
-    if (!error.isRetryable) return yield* Effect.fail(error)
+    if (!error.isRetryable && !isTooLarge(error)) return yield* Effect.fail(error)
     observer.retrying(error)
     if (Date.now() - started > maxDelayMillis * 2) delay = firstDelayMillis
     yield* Effect.logWarning(`capture interrupted, going on from the slot in ${delay} ms: ${error.message}`)
@@ -64,6 +66,9 @@ export const run: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postg
     delay = Math.min(delay * 2, maxDelayMillis)
   }
 })
+
+/** Somebody lowered a topic's limit meanwhile: the next session reads it anew, and encodes within it. */
+const isTooLarge = (error: CaptureFailure): boolean => error._tag === "KafkaError" && error.reason === "tooLarge"
 
 /** From connecting to the first failure. The slot is taken, then the topics, and then their ends are read: nobody else writes after. */
 const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres | Scope.Scope> = Effect.gen(function*() {
@@ -75,6 +80,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   const journal = yield* Journal.open(source.slot)
   const remembered = yield* journal.read
   const before = yield* SlotCheck.check(state, source, { journal: () => remembered, tail: undefined, isReader: false })
+  yield* journal.verifyTopic
   const { generatedColumns } = before.publication
   const catalogue = Catalogue.make(postgres)
   const tables = yield* presentTables(catalogue, source.tables, generatedColumns)
@@ -92,17 +98,20 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     }).pipe(Scope.provide(snapshotScope))
     : undefined
   const stream = yield* ReplicationStream.open(source, snapshot === undefined ? Effect.sync(observer.standingBy) : giveUpSnapshot(source.slot))
-  const writer = yield* outbox.open({
+  const letters = yield* CaptureDeadLetters.open(state, topics.keys())
+  const written = [...topics.keys(), ...letters.topics]
+  const writer = letters.through(yield* outbox.open({
     clientId: `cdc-${source.slot}`,
     fence: TopicName.fenceOfSlot(kafka.topicPrefix, source.slot),
-    topics: [...topics.keys()],
-    batchBytes: publish.batchBytes,
-    onAcknowledged: (batches) => watch.acknowledged(batches),
+    topics: written,
+    // A batch fails whole where it is larger than its topic takes, which somebody else may have made.
+    batchBytes: Math.min(publish.batchBytes, ...[...topics.values()].map(({ maxMessageBytes }) => TooLarge.largestIn(maxMessageBytes))),
     compression: publish.compression,
+    onAcknowledged: (batches) => watch.acknowledged(batches),
     onRetry: reportRetry(observer),
     onRecovery: Effect.andThen(Effect.sync(observer.running), Effect.logInfo("publishing goes on"))
-  })
-  const tails = yield* Tails.read([...topics.keys()])
+  }))
+  const tails = yield* Tails.read(written)
   const { positions, record } = yield* verifyHeld(state, journal, tails.last, before.record.epoch)
   const watch = yield* TableWatch.open(new Set(topics.keys()))
   const sends = yield* SendAhead.make<KafkaError>()
@@ -115,6 +124,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     compacted: (topic) => topics.get(topic)?.isCompacted ?? false,
     tombstones: publish.tombstones,
     truncates: publish.truncates,
+    maxRecordBytesOf: (topic) => Math.min(publish.maxRecordBytes, TooLarge.largestIn(topics.get(topic)?.maxMessageBytes ?? Infinity)),
     types: TypeMapping.make(types),
     columns: ColumnPolicy.make(columns)
   })
@@ -159,8 +169,8 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   return yield* Effect.raceAllFirst([
     work,
     sends.failure,
-    stream.confirming(positions.note),
     watch.topicLost,
+    stream.confirming(positions.note),
     SlotCheck.watch(state, source, positions.last)
   ])
 })

@@ -1,6 +1,7 @@
 import { Context } from "effect"
 import type { TableGap } from "../capture/CapturedTables.ts"
 import * as Metrics from "../observability/Metrics.ts"
+import * as TooLarge from "../publish/TooLarge.ts"
 import type { CaptureFailure } from "./CaptureLoop.ts"
 
 /** Told what capture does, at most a few times per batch. The callbacks only note it: they neither fail nor wait. */
@@ -17,6 +18,8 @@ export interface CaptureObserver {
   readonly published: (topic: string, records: number, seconds: number) => void
   readonly snapshotRows: (table: string, rows: number) => void
   readonly snapshotTablesRemaining: (tables: number) => void
+  /** Records that were too large for their topic, by what became of them (`TooLarge.ts`). */
+  readonly deadLetters: (reason: string, records: number) => void
   /** All tables of which changes may be missing, each time that they were looked at; none: all is well. */
   readonly gaps: (gaps: ReadonlyArray<TableGap>) => void
   /** It failed, and will go on by itself. */
@@ -33,6 +36,7 @@ export const silent: CaptureObserver = {
   published: ignore,
   snapshotRows: ignore,
   snapshotTablesRemaining: ignore,
+  deadLetters: ignore,
   gaps: ignore,
   retrying: ignore
 }
@@ -51,5 +55,6 @@ export const metrics = (slot: string): CaptureObserver => ({
   },
   snapshotRows: Metrics.snapshotRows,
   snapshotTablesRemaining: Metrics.snapshotTablesRemaining,
+  deadLetters: (reason, records) => Metrics.deadLetters(TooLarge.connectorName, reason, records),
   retrying: (error) => Metrics.failed("capture", "reason" in error ? error.reason : error._tag, true)
 })

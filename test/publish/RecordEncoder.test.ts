@@ -22,7 +22,7 @@ const transaction: Transaction = { xid: 555, commitLsn: Lsn(24_023_128n), commit
 const now = 1_559_033_904_870_841n
 const options: RecordEncoderOptions = {
   topicPrefix: "hub", database: "postgres", connectorVersion: "0.1.0", epoch: 1,
-  partitionsOf: () => 6, compacted: () => true, tombstones: true, truncates: true,
+  partitionsOf: () => 6, maxRecordBytesOf: () => 10_000_000, compacted: () => true, tombstones: true, truncates: true,
   types: defaultTypes, columns: ColumnPolicy.none
 }
 const common = { relation: customers, transaction, order: 3, collectionOrder: 2 }
