@@ -79,8 +79,8 @@ export const make = (stateSchema: string, slot: string) => {
     yield* snapshotTables.begin(sql, names)
   })
 
-  const snapshotDone = (sql: Sql) =>
-    sql.query("Ending the snapshot", `update ${capture} set snapshot = 'done', updated_at = now() where slot = $1`, [slot])
+  const snapshotDone = (sql: Sql, epoch: number) =>
+    sql.query("Ending the snapshot", `update ${capture} set snapshot = 'done', updated_at = now() where slot = $1 and epoch = $2`, [slot, epoch])
 
   /** `commitMicros` and `lsn` of the last transaction that Kafka has acknowledged. */
   const published = (sql: Sql, commitMicros: bigint, lsn: Lsn.Lsn) =>

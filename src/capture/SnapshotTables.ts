@@ -58,19 +58,24 @@ export const make = (stateSchema: string, slot: string) => {
     }))
   })
 
-  /** What is done stays so, even if an earlier note arrives late. `rowsPerSecond`: lately, of all tables together. */
-  const note = (sql: Sql, notes: ReadonlyArray<SnapshotTable>, rowsPerSecond: number) => {
+  /**
+   * What is done stays so, even if an earlier note arrives late; a note of a former epoch, by a process that was frozen, changes
+   * nothing. `rowsPerSecond`: lately, of all tables together.
+   */
+  const note = (sql: Sql, epoch: number, notes: ReadonlyArray<SnapshotTable>, rowsPerSecond: number) => {
     const add = sql.query("Recording the snapshot's progress", `
       with noted as (
         insert into ${tables} as t (slot, table_name, state, rows, estimated_rows, bytes, seconds)
-        select $1, n.* from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::real[]) as n
+        select slot, n.* from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::real[]) as n,
+          (select slot from ${capture} where slot = $1 and epoch = $9) as current
         on conflict (slot, table_name) do update set state = excluded.state, rows = excluded.rows,
           estimated_rows = excluded.estimated_rows, bytes = excluded.bytes, seconds = excluded.seconds
         where t.state <> 'done')
-      update ${capture} set snapshot_rows_per_second = $8, snapshot_noted_at = now() where slot = $1`,
+      update ${capture} set snapshot_rows_per_second = $8, snapshot_noted_at = now() where slot = $1 and epoch = $9`,
       [
         slot, notes.map(({ table }) => table), notes.map(({ state }) => state), notes.map(({ rows }) => rows),
-        notes.map(({ estimatedRows }) => estimatedRows), notes.map(({ bytes }) => bytes), notes.map(({ seconds }) => seconds), rowsPerSecond
+        notes.map(({ estimatedRows }) => estimatedRows), notes.map(({ bytes }) => bytes), notes.map(({ seconds }) => seconds), rowsPerSecond,
+        epoch
       ])
     return add.pipe(Effect.catchIf((error) => error.code === undefinedColumn, () => Effect.andThen(create(sql), add)))
   }

@@ -53,8 +53,7 @@ export const begin = Effect.fnUntraced(function*(
   return undefined
 })
 
-export interface SnapshotFinish extends Pick<SnapshotPublisher.SnapshotWork, "state" | "encoder" | "writer" | "sends"> {
-  readonly epoch: number
+export interface SnapshotFinish extends Pick<SnapshotPublisher.SnapshotWork, "state" | "epoch" | "encoder" | "writer" | "sends"> {
   readonly tails: Tails
   /** Just taken; undefined: an earlier process began, and a later snapshot continues it. */
   readonly snapshot: Snapshot.Snapshot | undefined
@@ -93,5 +92,5 @@ export const finish = Effect.fnUntraced(function*(
     lastOrder: (isOurs ? last.order : 0) + (work.snapshot === undefined ? unseenOrders : 0),
     isFirstRecord: !isOurs
   })
-  yield* work.state.snapshotDone(sql)
+  yield* work.state.snapshotDone(sql, work.epoch)
 })

@@ -63,13 +63,28 @@ export const refusalOf = (state: SlotState.SlotState, names: SlotState.Names): C
 /** How soon a publication that is dropped or altered, or a slot that is gone, shows while nothing is decoded. */
 const watchEveryMillis = 2_000
 
-/** Checks again and again while the slot is read; fails as `check` does. On 18, a publication that is gone is silence in the stream. */
+/**
+ * Checks again and again while the slot is read; fails as `checkHeld` does. On 18, a publication that is gone is silence in the stream.
+ * `last`: as it is journalled now.
+ */
 export const watch = (
   state: CaptureState,
   names: SlotState.Names,
-  journal: Known["journal"]
+  last: () => SlotState.JournalEntry
 ): Effect.Effect<never, CaptureError | PostgresError, Postgres> =>
   Effect.forever(Effect.andThen(
     Effect.sleep(watchEveryMillis),
-    check(state, names, { journal, tail: undefined, isReader: true })
+    checkHeld(state, names, { journal: last, tail: undefined }, last().epoch)
   ))
+
+/** As `check`, by who reads the slot under `epoch`; a later one is retryable: the session begins again, under that. */
+export const checkHeld = Effect.fnUntraced(function*(
+  state: CaptureState,
+  names: SlotState.Names,
+  known: Omit<Known, "isReader">,
+  epoch: number
+): Effect.fn.Return<UsableSlot, CaptureError | PostgresError, Postgres> {
+  const usable = yield* check(state, names, { ...known, isReader: true })
+  if (usable.record.epoch === epoch) return usable
+  return yield* new CaptureError({ reason: "interrupted", message: `Replication slot ${names.slot} was made anew by \`cdc setup --resnapshot\` meanwhile` })
+})

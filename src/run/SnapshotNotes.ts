@@ -17,6 +17,7 @@ const notesPerLine = 5
  */
 export const during = <E, R>(
   state: CaptureState,
+  epoch: number,
   progress: SnapshotProgress,
   work: Effect.Effect<void, E, R>
 ): Effect.Effect<void, E | PostgresError, R | Postgres> =>
@@ -25,7 +26,7 @@ export const during = <E, R>(
     const started = yield* Clock.currentTimeMillis
     const note = Effect.gen(function*() {
       const { rowsPerSecond, tables } = progress.toNote(yield* Clock.currentTimeMillis)
-      yield* state.snapshotTables.note(sql, tables, rowsPerSecond).pipe(Effect.onError(() => Effect.sync(() => progress.notNoted())))
+      yield* state.snapshotTables.note(sql, epoch, tables, rowsPerSecond).pipe(Effect.onError(() => Effect.sync(() => progress.notNoted())))
     })
     const tryNote = Effect.catch(note, (error) => Effect.logDebug(`progress not noted: ${error.message}`))
     const tell = Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.logInfo(`snapshot: ${describe(progress.status(now))}`))

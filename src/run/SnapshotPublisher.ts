@@ -34,6 +34,7 @@ export interface SnapshotWork {
   /** The highest order published so far, 0 at the beginning. */
   readonly lastOrder: number
   readonly isFirstRecord: boolean
+  readonly epoch: number
   readonly state: CaptureState
   readonly encoder: RecordEncoder
   readonly writer: TopicWriter
@@ -60,6 +61,7 @@ export const publish = Effect.fnUntraced(function*(
   const pieces = plans.flatMap(({ pieces }) => pieces).values()
   yield* SnapshotNotes.during(
     work.state,
+    work.epoch,
     progress,
     Effect.all(
       [publishChunks(work, plans, chunks, progress), ...readers.map((reader) => readPieces(reader, pieces, chunks))],
