@@ -1,4 +1,4 @@
-import { Duration, Effect, Exit, Scope } from "effect"
+import { Clock, Duration, Effect, Exit, Scope } from "effect"
 import { Kafka } from "../connections/Kafka.ts"
 import { KafkaError } from "../connections/KafkaError.ts"
 import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
@@ -63,7 +63,7 @@ export const make = Effect.fnUntraced(function*(options: WriterOptions): Effect.
     let reports = 0
     const report = (error: KafkaError) => Effect.suspend(() => options.onRetry?.(error, ++reports) ?? Effect.void)
     const attempt = Effect.gen(function*() {
-      let producer = producers.current()
+      let producer = yield* producers.current
       if (producer === undefined) {
         producer = yield* producers.open
         missing = yield* missingOf(missing)
@@ -143,12 +143,12 @@ const fencedProducers = Effect.fnUntraced(function*({ clientId, compression, fen
     yield* discard
     scope = yield* Scope.fork(parent)
     const client = yield* Scope.provide(kafka.requests(clientId), scope)
-    raisedAt = Date.now()
+    raisedAt = yield* Clock.currentTimeMillis
     return producer = FencedProducer.make(client, yield* fence.raise(client), compression)
   })
 
   /** undefined: none, or behind a fence that is too old; by the wall clock, which also counts a suspended machine's sleep. */
-  const current = () => Date.now() - raisedAt < fenceHoldsMillis ? producer : undefined
+  const current = Effect.map(Clock.currentTimeMillis, (now) => now - raisedAt < fenceHoldsMillis ? producer : undefined)
 
   return { current, open, discard }
 })
