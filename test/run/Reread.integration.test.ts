@@ -1,0 +1,50 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Scope } from "effect"
+import { envelope, withCapture } from "./CaptureFixture.ts"
+import { assertConverged, hammer, hammered, isIncremental, rereading } from "./Rereading.ts"
+
+const tiny = { snapshot: { chunkBytes: 6_000 } }
+
+describe("a table read again", () => {
+  it.live("under writers of the same rows ends as the table is, with no record older than one before it", () =>
+    withCapture({ tables: "public.t", ddl: hammered(150), overrides: tiny }, (capture) =>
+      Effect.gen(function*() {
+        yield* capture.setup
+        const { ask, finished } = yield* rereading(capture)
+        yield* capture.start
+        yield* capture.caughtUp
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* hammer(capture.database, 150)
+          const { error, state } = yield* finished(yield* ask("public.t"))
+          assert.deepStrictEqual({ error, state }, { error: null, state: "done" })
+        }))
+        yield* capture.caughtUp
+        const reads = (yield* assertConverged(capture)).filter(isIncremental).map(envelope)
+        assert.isAbove(new Set(reads.map(({ transaction }) => transaction.id)).size, 10, "chunks")
+        assert.deepStrictEqual([...new Set(reads.map(({ op, source, transaction }) => `${op} ${source.txId} ${transaction.id.split(":")[0]}`))], ["r null 0"])
+      })))
+
+  it.live("goes on where it stood, however often capture is interrupted", () =>
+    withCapture({ tables: "public.t", ddl: hammered(150), overrides: tiny }, (capture) =>
+      Effect.gen(function*() {
+        yield* capture.setup
+        const { ask, finished } = yield* rereading(capture)
+        yield* Effect.scoped(Effect.andThen(capture.start, Effect.andThen(capture.caughtUp, capture.caughtUp))) // the first may be in the snapshot
+        const id = yield* ask("public.t") // while capture is down
+        const writing = yield* Scope.make()
+        yield* Scope.provide(hammer(capture.database, 150), writing)
+        for (let stop = 1; stop <= 6; stop++) {
+          const before = capture.written.length
+          const loop = yield* capture.start
+          yield* capture.until((record) => isIncremental(record) && capture.written.indexOf(record) >= before + stop * 2)
+          yield* Fiber.interrupt(loop)
+        }
+        yield* capture.start
+        const { error, state } = yield* finished(id)
+        assert.deepStrictEqual({ error, state }, { error: null, state: "done" })
+        yield* Scope.close(writing, Exit.void)
+        yield* capture.caughtUp
+        const reads = (yield* assertConverged(capture)).filter(isIncremental)
+        assert.isBelow(reads.length, 230, "it began anew each time")
+      })))
+})
