@@ -116,8 +116,10 @@ const typeOf = (types: ReadonlyMap<number, StoredType>, oid: number, modifier: n
 }
 
 /**
- * The key, in its index's order. The catalogue is of now, the message of then: where they disagree (the key was changed in
- * between) the message's identity counts, and under FULL, which has none, the key known before.
+ * The key, in its index's order: the primary key's; without one the replica identity's index, or under FULL the first unique
+ * index by name that no NULL can be in (as Debezium's, whose index may have NULLs). The catalogue is of now, the message of
+ * then: where they disagree (the key was changed in between) the message's identity counts, and under FULL, which has none,
+ * the key known before.
  */
 const keyOf = (
   message: WalRelation,
@@ -125,14 +127,13 @@ const keyOf = (
   before: Relation | undefined
 ): ReadonlyArray<number> => {
   const position = new Map(message.columns.map((column, index) => [column.name, index]))
-  const primary = indexes.find((index) => index.is_primary)
-  const chosen = primary ?? indexes[0]
+  const chosen = indexes[0]
   const flagged = message.columns.flatMap((column, index) => (column.partOfIdentity ? [index] : []))
   const fromCatalogue = chosen?.columns.map((name) => position.get(name))
   if (fromCatalogue !== undefined && fromCatalogue.every((index) => index !== undefined)) {
-    const agrees = message.replicaIdentity !== "d" || flagged.length === fromCatalogue.length
-      && fromCatalogue.every((index) => flagged.includes(index))
-    if (agrees) return fromCatalogue
+    const mustBeIdentity = message.replicaIdentity === "d" || (message.replicaIdentity === "i" && !chosen!.is_primary)
+    const isIdentity = flagged.length === fromCatalogue.length && fromCatalogue.every((index) => flagged.includes(index))
+    if (isIdentity || !mustBeIdentity) return fromCatalogue
   }
   if (message.replicaIdentity === "d" || message.replicaIdentity === "i") return flagged
   const remembered = before?.key.map((index) => position.get(before.columns[index]!.name)) ?? []
@@ -149,13 +150,19 @@ const typesStatement = `
   from needed join pg_type t on t.oid = needed.oid
   left join pg_type element on element.oid = t.typelem and element.typarray = t.oid`
 
+/** What may be the key, the best first. An index of Postgres' own choice for REPLICA IDENTITY has the same conditions. */
 const keyStatement = `
   select i.indisprimary as is_primary, array_agg(a.attname::text order by k.n) as columns
   from pg_index i
+  join pg_class t on t.oid = i.indrelid
+  join pg_class c on c.oid = i.indexrelid
   cross join unnest(i.indkey::int2[]) with ordinality as k (attnum, n)
   join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-  where i.indrelid = $1 and (i.indisprimary or i.indisreplident) and k.n <= i.indnkeyatts
-  group by i.indexrelid, i.indisprimary`
+  where i.indrelid = $1 and k.n <= i.indnkeyatts and (i.indisprimary or i.indisreplident
+    or t.relreplident = 'f' and i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null and i.indexprs is null)
+  group by i.indexrelid, i.indisprimary, i.indisreplident, c.relname
+  having bool_and(a.attnotnull)
+  order by i.indisprimary desc, i.indisreplident desc, c.relname`
 
 const columnsStatement = `
   select c.oid, c.relkind, c.relreplident, a.attname, a.atttypid, a.atttypmod,
@@ -163,7 +170,7 @@ const columnsStatement = `
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
   left join pg_index i on i.indrelid = c.oid
-    and case c.relreplident when 'd' then i.indisprimary when 'i' then i.indisreplident else false end
+    and case c.relreplident when 'd' then i.indisprimary and i.indimmediate when 'i' then i.indisreplident else false end
   left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated::text = any ($3::text[])
   where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'p')
   order by a.attnum`

@@ -117,8 +117,9 @@ export class ChangeReader {
     return messages.length
   }
 
-  #readRow(message: Extract<WalMessage, { readonly _tag: "Insert" | "Update" | "Delete" }>, into: Array<RowChange>): void {
+  #readRow(message: RowMessage, into: Array<RowChange>): void {
     const { relation, selected } = this.#announced(message.relationOid)
+    if (!fits(message, relation.columns.length)) throw undecodable(`a row of ${relation.schema}.${relation.table} with other columns than announced`)
     const takesTwo = message._tag === "Update" && isKeyChange(relation, message.before, message.after)
     const place = this.#place(relation, takesTwo ? 2 : 1)
     if (!selected) return
@@ -158,6 +159,12 @@ export class ChangeReader {
     this.#relations.set(relation.oid, { relation, selected: this.#isSelected(relation) })
   }
 }
+
+type RowMessage = Extract<WalMessage, { readonly _tag: "Insert" | "Update" | "Delete" }>
+
+const fits = (message: RowMessage, columns: number): boolean =>
+  (message._tag === "Delete" || message.after.length === columns) &&
+  (message._tag === "Insert" || message.before === undefined || message.before.tuple.length === columns)
 
 interface MutableBatch {
   readonly changes: Array<RowChange>

@@ -66,6 +66,19 @@ describe("ordinals", () => {
       assert.deepStrictEqual(changes.map(({ order }) => order), [2])
     }))
 
+  it.effect("a row with other columns than its relation's stops the stream", () =>
+    Effect.gen(function*() {
+      const rows: ReadonlyArray<WalMessage> = [
+        { _tag: "Insert", relationOid: 1, after: ["1", "2"] },
+        { _tag: "Update", relationOid: 1, before: { extent: "full", tuple: [] }, after: ["1"] },
+        { _tag: "Delete", relationOid: 1, before: { extent: "key", tuple: ["1", undefined] } }
+      ]
+      for (const row of rows) {
+        const error = yield* Effect.flip(read([begin, announced(1, "a"), row], ["a"]))
+        assert.strictEqual("reason" in error && error.reason, "undecodable")
+      }
+    }))
+
   it.effect("a row of a relation that was never announced stops the stream", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(read([begin, insert(5)], []))

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { decode } from "../../src/capture/PgOutput.ts"
 import type { WalMessage, WalRelation } from "../../src/capture/WalMessage.ts"
+import { parse as parseLsn } from "../../src/domain/Lsn.ts"
 
 interface Golden {
   readonly server: string
@@ -106,6 +107,44 @@ describe.each(["15", "18"])("the messages of Postgres %s", (major) => {
       cascade: true,
       restartIdentity: true
     })
+  })
+
+  it("say if a truncate came without options", () => {
+    const [, second] = messages.filter((message) => message._tag === "Truncate")
+    expect(second).toEqual({ _tag: "Truncate", relationOids: [relations.get("by_index")!.oid], cascade: false, restartIdentity: false })
+  })
+
+  it("hold a key that is stored out of line as the old key, though it did not change", () => {
+    const [inserted, updated, deleted] = rowsOf("big_key")
+    const code = "k".repeat(2500)
+    expect(inserted).toMatchObject({ after: [code, "first"] })
+    expect(updated).toMatchObject({ before: { extent: "key", tuple: [code, undefined] }, after: [undefined, "second"] })
+    expect(deleted).toMatchObject({ before: { extent: "key", tuple: [code, undefined] } })
+  })
+
+  it("describe a table anew when it has changed", () => {
+    const described = messages.flatMap((message) => message._tag === "Relation" && message.table === "changing"
+      ? [message.columns.map(({ name, typeModifier }) => `${name} ${typeModifier}`)]
+      : [])
+    const numeric6and2 = "added 393222"
+    expect(described).toEqual([["id -1", "gone -1"], ["id -1", "gone -1", numeric6and2], ["id -1", numeric6and2]])
+    expect(rowsOf("changing")).toMatchObject([{ after: ["1", "x"] }, { after: ["2", "y", "1.50"] }, { after: ["3", "2.25"] }])
+  })
+
+  it("have stored generated columns from 18 on", () => {
+    expect(rowsOf("computed")).toMatchObject([{ after: major === "18" ? ["21", "42"] : ["21"] }])
+  })
+
+  it("say where a replicated transaction came from, before its first row", () => {
+    const at = messages.findIndex((message) => message._tag === "Origin")
+    expect(messages[at]).toEqual({ _tag: "Origin", commitLsn: parseLsn("16/B374D848"), name: "golden_elsewhere" })
+    expect(messages.slice(at - 1, at + 3).map(({ _tag }) => _tag)).toEqual(["Begin", "Origin", "Insert", "Commit"])
+  })
+
+  it("have each kind of message, row and identity among them", () => {
+    expect(new Set(messages.map(({ _tag }) => _tag))).toEqual(new Set(
+      ["Begin", "Commit", "Relation", "Insert", "Update", "Delete", "Truncate", "Message", "Type", "Origin"] satisfies ReadonlyArray<WalMessage["_tag"]>))
+    expect(new Set([...relations.values()].map(({ replicaIdentity }) => replicaIdentity))).toEqual(new Set(["d", "f", "i", "n"]))
   })
 
   it("are kept when the socket's buffer is used again", () => {
