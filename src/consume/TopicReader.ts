@@ -1,5 +1,5 @@
 import { Cause, Effect, Queue, type Scope } from "effect"
-import type { Batch, EachBatchPayload, KafkaMessage } from "kafkajs"
+import type { Batch, ConsumerEndBatchProcessEvent, EachBatchPayload, KafkaMessage } from "kafkajs"
 import { Kafka } from "../connections/Kafka.ts"
 import type { KafkaError } from "../connections/KafkaError.ts"
 import { startAnew } from "../domain/Remedy.ts"
@@ -23,6 +23,8 @@ export interface ReaderOptions {
   readonly maxBytesPerPartition: number
   /** The next offset of partitions, by the checkpoint; fails if the topic can't be read on from there. */
   readonly nextOffsets: (partitions: ReadonlyArray<Partition>) => Promise<ReadonlyArray<bigint>>
+  /** Moves the checkpoint over offsets that hold no records; false if it does not stand at the first of them. */
+  readonly skip: (partition: Partition, fromOffset: bigint, nextOffset: bigint) => Promise<boolean>
 }
 
 export interface Partition {
@@ -73,8 +75,21 @@ export const openReader = Effect.fnUntraced(function*(
   }
 
   /**
+   * kafkajs hands over no batch that holds only markers of transactions, as capture's fence leaves them, or what compaction left
+   * behind. At the end of a partition they would be counted as lag for ever.
+   */
+  const skip = async ({ lastOffset, partition, topic }: ConsumerEndBatchProcessEvent["payload"]): Promise<void> => {
+    const fromOffset = next.get(`${topic}/${partition}`)
+    const nextOffset = BigInt(lastOffset) + 1n
+    if (isClosing || fromOffset === undefined || nextOffset <= fromOffset) return
+    if (!(await options.skip({ topic, partition }, fromOffset, nextOffset))) return position([{ topic, partition }])
+    next.set(`${topic}/${partition}`, nextOffset)
+    await consumer.commitOffsets([{ topic, partition, offset: String(nextOffset) }]).catch(() => {})
+  }
+
+  /**
    * Whether a fetch went on from where the last one ended. kafkajs answers OFFSET_OUT_OF_RANGE by starting over at the earliest
-   * record, and tells nobody; but it also skips what holds only control records. The checkpoint's bounds tell which it was.
+   * record, and tells nobody; but it also skips what holds no records. The checkpoint's bounds tell which it was.
    */
   const continues = async ({ fetchedOffset, partition, topic }: FetchedBatch, fromOffset: bigint): Promise<boolean> => {
     if (BigInt(fetchedOffset) === fromOffset) return true
@@ -94,6 +109,11 @@ export const openReader = Effect.fnUntraced(function*(
       partitions.map((partition) => ({ topic, partition }))
     )
     positioned = position(assigned)
+    positioned.catch(fail)
+  })
+  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
+    if (payload.batchSize > 0) return
+    positioned = positioned.then(() => skip(payload)) // the partition's next batch waits for it
     positioned.catch(fail)
   })
   consumer.on(consumer.events.CRASH, ({ payload }) => fail(payload.error))

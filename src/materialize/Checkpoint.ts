@@ -82,6 +82,18 @@ export const makeCheckpoint = (tables: StateTables, pipeline: string) => {
       return checkpoints
     }),
 
+    /** Over offsets that hold no records. false: another instance has moved it. */
+    skip: (sql: Sql, { partition, topic }: { readonly topic: string; readonly partition: number }, fromOffset: bigint, nextOffset: bigint) =>
+      Effect.map(
+        sql.query(
+          "Skipping offsets without records",
+          `update ${tables.offsets} set next_offset = $5, updated_at = now()
+           where pipeline = $1 and topic = $2 and partition = $3 and next_offset = $4 returning true`,
+          [pipeline, topic, partition, fromOffset, nextOffset]
+        ),
+        (moved) => moved.length > 0
+      ),
+
     /** Keeps every partition where it stands until the transaction ends, so that no entry changes meanwhile. Claims wait, retries do not. */
     hold: (sql: Sql) =>
       sql.query("Holding offsets", `select from ${tables.offsets} o where o.pipeline = $1 order by o.topic, o.partition for share`, [pipeline]),

@@ -32,7 +32,9 @@ export const openCheckpoint = Effect.fnUntraced(function*(name: string, topics: 
         return next < low || next > high ? Effect.fail(outside(name, partition, next, low, high)) : Effect.succeed(next)
       })
     }).pipe(Effect.provideContext(context), Effect.runPromise)
-  return { nextOffsets }
+  const skip = (partition: Partition, fromOffset: bigint, nextOffset: bigint): Promise<boolean> =>
+    Effect.runPromise(checkpoint.skip(postgres, partition, fromOffset, nextOffset))
+  return { nextOffsets, skip }
 })
 
 const outside = (name: string, { partition, topic }: Partition, next: bigint, low: bigint, high: bigint): ConsumeError =>

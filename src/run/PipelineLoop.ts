@@ -66,12 +66,13 @@ const open = Effect.fnUntraced(function*(pipeline: Pipeline) {
     sourceOf: (topic) => topics.indexOf(topic),
     setAside: deadLetters.setAside
   })
-  const { nextOffsets } = yield* openCheckpoint(pipeline.name, topics, materializer)
+  const { nextOffsets, skip } = yield* openCheckpoint(pipeline.name, topics, materializer)
   const queue = yield* openReader({
     groupId: TopicName.groupOfPipeline(kafka.topicPrefix, pipeline.name),
     topics,
     maxBytesPerPartition: consume.maxBytesPerPartition,
-    nextOffsets
+    nextOffsets,
+    skip
   })
   return { materializer, queue, topics }
 })

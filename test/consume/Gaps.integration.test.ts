@@ -3,6 +3,7 @@ import { Effect, Layer, Queue } from "effect"
 import { Kafka } from "../../src/connections/Kafka.ts"
 import { openDeadLetters } from "../../src/consume/DeadLetters.ts"
 import { openReader } from "../../src/consume/TopicReader.ts"
+import * as TopicWriter from "../../src/publish/TopicWriter.ts"
 import type { RawRecord } from "../../src/domain/SourceChange.ts"
 import * as TestConfig from "../support/TestConfig.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
@@ -42,7 +43,8 @@ layer(services, { excludeTestServices: true })("a reader", (it) => {
         nextOffsets: async () => {
           if (bounds++ > 0) throw new Error("below the beginning") // what openCheckpoint finds when it asks again
           return [0n]
-        }
+        },
+        skip: () => Promise.resolve(true)
       })
       const first = yield* Queue.take(queue)
       assert.strictEqual(first.nextOffset, 2n)
@@ -56,6 +58,45 @@ layer(services, { excludeTestServices: true })("a reader", (it) => {
       const error = yield* Effect.flip(Queue.take(queue))
       assert.match(error.message, /below the beginning/)
     }))
+})
+
+/** What capture leaves in each partition when it takes over. */
+const leaveMarkers = (topic: string) =>
+  Effect.scoped(TopicWriter.make({ clientId: "test", fence: topic, topics: [topic], batchBytes: 1_000, compression: "none" }))
+
+layer(services, { excludeTestServices: true })("a reader of a topic with markers of transactions", (it) => {
+  it.effect("moves its checkpoint over them, wherever they are", () =>
+    Effect.gen(function*() {
+      const { append, topic } = yield* topicWith("markers", 2)
+      yield* leaveMarkers(topic) // offset 2, behind records
+      const skips = yield* Queue.unbounded<readonly [bigint, bigint]>()
+      let checkpoint = 0n
+      const queue = yield* openReader({
+        groupId: `${topic}.reader`,
+        topics: [topic],
+        maxBytesPerPartition: 1_048_576,
+        nextOffsets: () => Promise.resolve([checkpoint]),
+        skip: (_, fromOffset, nextOffset) => {
+          if (checkpoint !== fromOffset) return Promise.resolve(false)
+          checkpoint = nextOffset
+          Queue.offerUnsafe(skips, [fromOffset, nextOffset])
+          return Promise.resolve(true)
+        }
+      })
+      const apply = Effect.gen(function*() {
+        const { applied, fromOffset, nextOffset } = yield* Queue.take(queue)
+        checkpoint = nextOffset
+        applied()
+        return [fromOffset, nextOffset]
+      })
+      assert.deepStrictEqual(yield* apply, [0n, 3n])
+      yield* leaveMarkers(topic) // alone
+      assert.deepStrictEqual(yield* Queue.take(skips), [3n, 4n])
+      yield* leaveMarkers(topic)
+      assert.deepStrictEqual(yield* Queue.take(skips), [4n, 5n])
+      yield* Effect.promise(() => append(1))
+      assert.deepStrictEqual(yield* apply, [5n, 6n])
+    }).pipe(Effect.scoped))
 })
 
 layer(services, { excludeTestServices: true })("dead letters", (it) => {

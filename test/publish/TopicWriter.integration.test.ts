@@ -105,9 +105,9 @@ layer(Support, { excludeTestServices: true })("a writer", (it) => {
 
       const successor = yield* open()
       assert.deepStrictEqual((yield* Tails.read([topic])).last, at(2))
-      yield* successor.write(batch)
       network.release()
       assert.strictEqual(reasonOf(yield* Fiber.join(late)), "fenced")
+      yield* successor.write(batch)
       assert.deepStrictEqual(yield* orders, [[0, 1], [0, 3], [1, 2], [1, 4]])
       yield* successor.write([record(topic, 0, 5)])
       assert.strictEqual((yield* orders).length, 5)
