@@ -4,6 +4,7 @@ import type { CaptureError } from "../../src/capture/CaptureError.ts"
 import * as Lsn from "../../src/domain/Lsn.ts"
 import type { PublishError } from "../../src/publish/PublishError.ts"
 import * as CaptureObserver from "../../src/run/CaptureObserver.ts"
+import * as Setup from "../../src/run/Setup.ts"
 import { disorder, envelope, finalState, withCapture } from "./CaptureFixture.ts"
 
 const items = { tables: "public.items", ddl: "create table public.items (id int primary key, pad text)" }
@@ -107,6 +108,9 @@ describe("capture under failures", () => {
         assert.deepStrictEqual([replaced.reason, replaced.exitCode], ["gap", 4])
         yield* query(`drop publication ${slot}`)
         yield* query(`alter publication kept rename to ${slot}`)
+        const renamed = (yield* Effect.flip(Fiber.join(yield* capture.start))) as CaptureError
+        assert.match(renamed.message, /was altered/) // what committed while it had another name was not decoded
+        yield* capture.provide(Setup.resnapshot)
 
         const topic = `${capture.topics.prefix}.public.items`
         yield* Effect.promise(() => capture.topics.admin.createPartitions({ topicPartitions: [{ topic, count: 3 }] }))

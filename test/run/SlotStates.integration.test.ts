@@ -1,0 +1,160 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Latch } from "effect"
+import type { CaptureError } from "../../src/capture/CaptureError.ts"
+import * as Lsn from "../../src/domain/Lsn.ts"
+import * as CaptureObserver from "../../src/run/CaptureObserver.ts"
+import * as Setup from "../../src/run/Setup.ts"
+import { slotOf } from "../support/TestConfig.ts"
+import { createDatabase } from "../support/TestDatabase.ts"
+import { type CaptureUnderTest, disorder, envelope, finalState, withCapture } from "./CaptureFixture.ts"
+
+const items = { tables: "public.items", ddl: "create table public.items (id int primary key, pad text)" }
+
+const query = (capture: CaptureUnderTest, statement: string) => Effect.promise(() => capture.database.query(statement))
+
+/** How capture stops, and that plain `setup` does not paper over it, and that `setup --resnapshot` repairs it. */
+const stopsFor = Effect.fnUntraced(function*(capture: CaptureUnderTest, running: Fiber.Fiber<never, unknown>, why: RegExp) {
+  const stopped = (yield* Effect.flip(Fiber.join(running))) as CaptureError
+  assert.deepStrictEqual([stopped.reason, stopped.exitCode], ["gap", 4], stopped.message)
+  assert.match(stopped.message, why)
+  assert.match(stopped.message, /cdc setup --resnapshot/)
+  assert.match(String(yield* Effect.flip(capture.setup)), why)
+  yield* capture.provide(Setup.resnapshot)
+  const repaired = yield* capture.start
+  yield* capture.caughtUp
+  return repaired
+})
+
+const start = Effect.fnUntraced(function*(capture: CaptureUnderTest) {
+  yield* capture.setup
+  const running = yield* capture.start
+  yield* capture.caughtUp
+  return running
+})
+
+describe("the slot", () => {
+  it.live("is not gone on with when somebody moved it, or made it again", () =>
+    withCapture(items, (capture) =>
+      Effect.gen(function*() {
+        const slot = slotOf(capture.database.name)
+        const first = yield* start(capture)
+        yield* Fiber.interrupt(first)
+        yield* query(capture, "insert into public.items values (1)")
+        yield* query(capture, `select pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`)
+        const second = yield* stopsFor(capture, yield* capture.start, /beyond all that was confirmed .*somebody moved it/)
+        yield* Fiber.interrupt(second)
+        yield* query(capture, "insert into public.items values (2)")
+        yield* query(capture, `select pg_drop_replication_slot('${slot}')`)
+        yield* query(capture, `select pg_create_logical_replication_slot('${slot}', 'pgoutput')`)
+        yield* stopsFor(capture, yield* capture.start, /beyond all that was confirmed .*made it again/)
+        assert.deepStrictEqual([...finalState(yield* capture.read("public.items")).keys()].sort(), ['{"id":1}', '{"id":2}'])
+      })))
+
+  it.live("is taken over as it stands by a version that keeps a journal", () =>
+    withCapture(items, (capture) =>
+      Effect.gen(function*() {
+        yield* Fiber.interrupt(yield* start(capture))
+        yield* Effect.promise(() => capture.topics.admin.deleteTopics({ topics: [`${capture.topics.prefix}.cdc.journal`] }))
+        yield* query(capture, "alter table cdc.capture drop column publication_xmin")
+        const refused = yield* Effect.flip(Fiber.join(yield* capture.start))
+        assert.match(refused.message, /cdc\.journal: run `cdc setup`/)
+        yield* capture.setup
+        yield* capture.start
+        yield* capture.caughtUp
+        const [entry] = yield* Effect.promise(() => capture.topics.readTopic(`${capture.topics.prefix}.cdc.journal`))
+        const [known] = yield* Effect.promise(() => capture.database.query<{ oid: number; xmin: string }>("select oid, xmin::text from pg_publication"))
+        const { publication_oid: oid, publication_xmin: xmin } = JSON.parse(entry!.value!.toString())
+        assert.deepStrictEqual({ oid, xmin }, known)
+      })))
+
+  it.live("stops capture within seconds when its publication is altered or dropped, though nothing is written", () =>
+    withCapture(items, (capture) =>
+      Effect.gen(function*() {
+        const publication = slotOf(capture.database.name)
+        const first = yield* start(capture)
+        yield* query(capture, `alter publication ${publication} set (publish = 'insert')`)
+        const second = yield* stopsFor(capture, first, /was altered and publishes no update, delete, truncate/)
+        yield* query(capture, `drop publication ${publication}`)
+        yield* stopsFor(capture, second, /publication.* is gone/i)
+      })))
+
+  it.live("repairs from every instant at which setup --resnapshot can be killed, and nothing goes on in between", () =>
+    withCapture(items, (capture) =>
+      Effect.gen(function*() {
+        const slot = slotOf(capture.database.name)
+        yield* query(capture, "insert into public.items select n from generate_series(1, 20) n")
+        let running = yield* start(capture)
+        // What it has done when it is killed, by hand: the slot dropped; the publication, too; both made anew and nothing remembered.
+        const instants = [
+          [/is gone/, `select pg_drop_replication_slot('${slot}')`],
+          [/is gone/, `select pg_drop_replication_slot('${slot}'); drop publication ${slot}`],
+          [/beyond all|replaced|dropped and made again/, `select pg_drop_replication_slot('${slot}'); drop publication ${slot};
+            create publication ${slot} for table public.items, public.fence; select pg_create_logical_replication_slot('${slot}', 'pgoutput')`]
+        ] as const
+        for (const [index, [why, done]] of instants.entries()) {
+          yield* Fiber.interrupt(running)
+          for (const statement of done.split(";")) yield* query(capture, statement)
+          yield* query(capture, `delete from public.items where id = ${index + 1}`)
+          running = yield* stopsFor(capture, yield* capture.start, why)
+        }
+        const records = yield* capture.read("public.items")
+        assert.deepStrictEqual(disorder(records), [])
+        assert.strictEqual(Math.max(...records.map((record) => record.value === null ? 0 : envelope(record).source.epoch)), 4)
+        yield* sweptBy(capture)
+        assert.strictEqual(finalState(yield* capture.read("public.items")).size, 17)
+      })), 120_000)
+
+  it.live("moves, and lets WAL go, while only other databases and unpublished tables write", () =>
+    withCapture({ ...items, ddl: `${items.ddl}; create table public.unpublished (id int, pad text)` }, (capture) =>
+      Effect.gen(function*() {
+        yield* start(capture)
+        const other = yield* Effect.acquireRelease(Effect.promise(() => createDatabase()), (database) => Effect.promise(database.drop))
+        yield* Effect.promise(() => other.query("create table busy (id int, pad text)"))
+        const look = Effect.promise(() => capture.database.query<{ confirmed: string; restart: string; now: string }>(`
+          select confirmed_flush_lsn::text as confirmed, restart_lsn::text as restart, pg_current_wal_lsn()::text as now
+          from pg_replication_slots where slot_name = $1`, [slotOf(capture.database.name)])).pipe(Effect.map(([row]) => row!))
+        const before = yield* look
+        for (let round = 0; round < 5; round++) {
+          yield* Effect.promise(() => other.query("insert into busy select n, repeat('x', 1000) from generate_series(1, 4000) n"))
+          yield* query(capture, "insert into public.unpublished select n, repeat('x', 1000) from generate_series(1, 4000) n")
+          // What the server does by itself every 15 s and every checkpoint_timeout.
+          yield* query(capture, "select pg_log_standby_snapshot()")
+          yield* query(capture, "checkpoint")
+          yield* query(capture, "select pg_sleep(0.3)")
+        }
+        const after = yield* look
+        const written = Lsn.parse(after.now) - Lsn.parse(before.now)
+        const retained = Lsn.parse(after.now) - Lsn.parse(after.restart)
+        assert.isTrue(written > 40_000_000n, `${written} bytes of WAL were written`)
+        assert.isTrue(Lsn.parse(after.confirmed) > Lsn.parse(before.now), "the confirmed position has moved")
+        assert.isTrue(retained < written / 3n, `${retained} bytes of ${written} are retained`)
+        assert.strictEqual((yield* capture.read("public.fence")).length, 1)
+      })), 120_000)
+
+  it.live("is taken over within seconds by a process that stands by, from where the other one stood", () =>
+    withCapture(items, (capture) =>
+      Effect.gen(function*() {
+        const first = yield* start(capture)
+        const standing = yield* Latch.make(false)
+        const running = yield* Latch.make(false)
+        const observer = { ...CaptureObserver.silent, standingBy: () => void standing.openUnsafe(), running: () => void running.openUnsafe() }
+        yield* capture.start.pipe(Effect.provideService(CaptureObserver.CaptureObserver, observer))
+        yield* standing.await
+        const began = Date.now()
+        yield* Fiber.interrupt(first)
+        yield* running.await
+        assert.isBelow(Date.now() - began, 5_000)
+        yield* capture.caughtUp
+        assert.deepStrictEqual(disorder(yield* capture.read("public.fence")), [])
+      })))
+})
+
+/** Until no sweep is under way. */
+const sweptBy = (capture: CaptureUnderTest) =>
+  Effect.gen(function*() {
+    for (;;) {
+      const [row] = yield* Effect.promise(() => capture.database.query<{ open: number }>("select count(*)::int as open from cdc.rereads where state in ('waiting', 'reading', 'sweeping')"))
+      if (row!.open === 0) return
+      yield* query(capture, "select pg_sleep(0.1)")
+    }
+  })
