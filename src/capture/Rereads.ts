@@ -82,20 +82,23 @@ export const make = (stateSchema: string, slot: string) => {
     return row!.id
   })
 
+  /** None if nobody has ever asked. */
   const read = (sql: Sql, doing: string, where: string, parameters: ReadonlyArray<unknown>) =>
     Effect.map(
       sql.query<StoredReread>(doing, `
         select id, table_name, condition, sweep, reason, state, key_columns, last_key, bounds, rows, swept, estimated_rows,
           ${micros("started_at")} as started_at, ${micros("clock_timestamp()")} as now, error
-        from ${rereads} where slot = $1 and ${where}`, [slot, ...parameters]),
+        from ${rereads} where slot = $1 and ${where}`, [slot, ...parameters]).pipe(
+        Effect.catchIf((error) => error.code === undefinedTable, () => Effect.succeed([]))
+      ),
       (rows) => rows.map(fromRow)
     )
 
-  /** The oldest one of these tables that is not finished; none if nobody has ever asked. */
+  /** The oldest one of these tables that is not finished. */
   const next = (sql: Sql, tables: ReadonlyArray<TableName.TableName>) =>
     Effect.map(
       read(sql, "Looking for re-reads", `state in ('waiting', 'reading', 'sweeping') and table_name = any ($2) order by id limit 1`,
-        [tables.map(TableName.format)]).pipe(Effect.catchIf((error) => error.code === undefinedTable, () => Effect.succeed([]))),
+        [tables.map(TableName.format)]),
       ([first]) => first
     )
 

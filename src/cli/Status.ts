@@ -2,6 +2,7 @@ import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
 import { captureStates, pipelineStates, type SystemStatus } from "../observability/SystemStatus.ts"
 import { Progress } from "../run/Progress.ts"
+import { describe } from "../run/RereadStatus.ts"
 import * as Connections from "./Connections.ts"
 
 export const status = Command.make(
@@ -36,6 +37,7 @@ export const render = (status: SystemStatus): string => {
     `          slot ${capture.slot}, confirmed ${capture.confirmedLsn ?? "-"} of ${capture.currentLsn}`,
     `          ${count(capture.lagBytes)} bytes behind (${age(capture.lagSeconds)}), ${count(capture.retainedWalBytes)} bytes of WAL kept`,
     `snapshot  ${snapshot.state}: ${snapshot.tablesDone} of ${snapshot.tables.length} tables, ${count(rows)} rows`,
+    ...status.rereads.map((reread) => `re-read   ${reread.table} ${describe(reread)}`),
     "",
     table([
       ["pipeline", "state", "behind", "lag", "applied", "written", "pending", "dead letters"],

@@ -1,4 +1,4 @@
-import { startAnew } from "../domain/Remedy.ts"
+import { resnapshot } from "../domain/Remedy.ts"
 
 /**
  * What `/status` says, and the page shows: the whole system as Postgres and Kafka have it, whichever process answers.
@@ -11,6 +11,8 @@ export interface SystemStatus {
   readonly settled: boolean
   readonly capture: CaptureStatus
   readonly snapshot: SnapshotStatus
+  /** Not finished, or finished within a day; oldest first. */
+  readonly rereads: ReadonlyArray<RereadStatus>
   readonly pipelines: ReadonlyArray<PipelineStatus>
   /** Rows that a pipeline could not write yet, because somebody else holds them. */
   readonly pending: number
@@ -28,8 +30,8 @@ export const captureStates = {
   snapshotting: "reading the existing rows",
   streaming: "a process reads the slot",
   stopped: "no process reads the slot; WAL is kept until one does",
-  slotMissing: `the slot is gone: ${startAnew}`,
-  slotLost: `Postgres has removed WAL that the slot needed: ${startAnew}`
+  slotMissing: `the slot is gone: ${resnapshot}`,
+  slotLost: `Postgres has invalidated the slot: ${resnapshot}`
 } as const
 
 export interface CaptureStatus {
@@ -72,6 +74,26 @@ export interface SnapshotTableStatus {
   readonly rowsPerSecond: number | null
   /** 0 when done; null: waiting, or not known. */
   readonly secondsLeft: number | null
+}
+
+/** A table that is read again while its changes are streamed: `cdc snapshot`, and what repairs a gap. */
+export interface RereadStatus {
+  readonly id: number
+  readonly table: string
+  readonly reason: "asked" | "added" | "gapped" | "resnapshot" | "truncated"
+  /** `sweeping`: keys that the table has no more are deleted from its topic. */
+  readonly state: "waiting" | "reading" | "sweeping" | "done" | "failed"
+  /** Published again. */
+  readonly rows: number
+  /** Keys deleted that the table has no more. */
+  readonly swept: number
+  /** From Postgres' statistics; null: not known. */
+  readonly estimatedRows: number | null
+  readonly percent: number | null
+  readonly rowsPerSecond: number | null
+  readonly secondsLeft: number | null
+  /** Why it failed, or what it waits for. */
+  readonly problem: string | null
 }
 
 /** How a pipeline is doing, told from its rows in the state schema and its consumer group: see {@link pipelineStates}. */

@@ -1,4 +1,5 @@
 import { Effect } from "effect"
+import * as Rereads from "../capture/Rereads.ts"
 import * as SnapshotTables from "../capture/SnapshotTables.ts"
 import type { AppConfig } from "../Config.ts"
 import type { Kafka } from "../connections/Kafka.ts"
@@ -17,6 +18,7 @@ export interface SystemReading {
   readonly wal: WalReading
   readonly capture: CaptureRow | undefined
   readonly snapshotTables: ReadonlyArray<SnapshotTables.SnapshotTable>
+  readonly rereads: ReadonlyArray<Rereads.Reread>
   readonly pipelines: ReadonlyArray<PipelineRow>
   readonly offsets: ReadonlyArray<OffsetRow>
   readonly pending: ReadonlyMap<string, number>
@@ -78,6 +80,8 @@ export const questions = (sql: Sql, stateSchema: string, slot: string) => {
     ifThere(sql.query<Row>(doing, statement, parameters))
 
   return {
+    rereads: Rereads.make(stateSchema, slot).list(sql),
+
     wal: Effect.map(
       sql.query<StoredWal>(
         "Reading the replication slot",

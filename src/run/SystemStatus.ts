@@ -9,6 +9,7 @@ import type {
   SystemStatus
 } from "../observability/SystemStatus.ts"
 import { partitionId } from "../materialize/Checkpoint.ts"
+import { rereadStatus } from "./RereadStatus.ts"
 import { snapshotStatus } from "./SnapshotStatus.ts"
 import type { EndOffsets, OffsetRow, SystemReading } from "./SystemReading.ts"
 
@@ -32,6 +33,7 @@ export const assemble = (reading: SystemReading, known: Known, settings: AppConf
     settled: known.settled,
     capture: captureStatus(reading, known, settings.source.slot),
     snapshot: snapshotOf(reading),
+    rereads: reading.rereads.map(rereadStatus),
     pipelines,
     pending: pipelines.reduce((sum, pipeline) => sum + pipeline.pending, 0),
     topics: { prefix: settings.kafka.topicPrefix, tables: settings.source.tables.length },

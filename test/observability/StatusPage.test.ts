@@ -14,6 +14,7 @@ const answer: StatusAnswer = {
     state: "reading", tablesDone: 0, rows: 5, percent: 12.3, rowsPerSecond: 45_678, secondsLeft: 90,
     tables: [{ table: hostile, state: "reading", rows: 5, estimatedRows: null, percent: null, rowsPerSecond: null, secondsLeft: null }]
   },
+  rereads: [],
   pipelines: [{ name: hostile, state: "stopped", lagRecords: 1_234, lagSeconds: 90, deadLetters: 2, applied: 0, writes: 0, pending: 0 }],
   pending: 0,
   topics: { prefix: hostile, tables: 1 },

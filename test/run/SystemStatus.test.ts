@@ -19,6 +19,7 @@ const reading = (changes: Partial<SystemReading> = {}): SystemReading => ({
   wal: { now, current: Lsn(1_000n), slot: { active: true, walStatus: "reserved", confirmed: Lsn(900n), restart: Lsn(400n) } },
   capture: { ...noCapture, snapshot: "done", lastCommitAt: now - 3n * second },
   snapshotTables: [],
+  rereads: [],
   pipelines: [{ name: "p", writes: 5n, applied: 9n, dead_letters: 1n, last_commit_at: now - 20n * second }],
   offsets: [{ pipeline: "p", topic: "t", partition: 0, next_offset: 4n }],
   pending: new Map(),
