@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
+import { readAgain } from "../domain/Remedy.ts"
 import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
 import type { TopicIdentity } from "../domain/TopicIdentity.ts"
@@ -42,7 +43,7 @@ export interface TableGap {
 /** undefined: nothing is missing. */
 export const toGap = ({ gap, isRequested, name, state }: Pick<CapturedTable, "gap" | "isRequested" | "name" | "state">): TableGap | undefined => {
   const table = TableName.format(name)
-  const remedy = `cdc snapshot ${table}`
+  const remedy = readAgain(name)
   switch (state) {
     case "captured":
       return undefined
@@ -101,11 +102,13 @@ export const make = (stateSchema: string, slot: string) => {
       `update ${table} set state = 'gapped', gap = $3, gapped_at = now() where slot = $1 and table_name = $2`,
       [slot, TableName.format(name), gap])
 
-  /** Its rows are read again, and what was deleted is swept. A gap found meanwhile stays. */
-  const mended = (sql: Sql, name: TableName.TableName) =>
-    sql.query(`Ending the gap of ${TableName.format(name)}`,
-      `update ${table} set state = 'captured', gap = null, gapped_at = null where slot = $1 and table_name = $2 and state = 'mending'`,
-      [slot, TableName.format(name)])
+  /** Its rows are read again, and what was deleted is swept, as request `id` asked. A gap found meanwhile stays, and one that another request is for. */
+  const mended = (sql: Sql, name: TableName.TableName, id: bigint) =>
+    sql.query(`Ending the gap of ${TableName.format(name)}`, `
+      update ${table} t set state = 'captured', gap = null, gapped_at = null
+      where t.slot = $1 and t.table_name = $2 and t.state = 'mending' and not exists (
+        select from ${schema}.rereads r where r.slot = t.slot and r.table_name = t.table_name and r.reason = 'gapped' and r.id > $3)`,
+      [slot, TableName.format(name), id])
 
   /** Where the topics of these tables are known to have reached, by `TableName.format`. */
   const noteEnds = (sql: Sql, ends: ReadonlyMap<string, ReadonlyArray<bigint>>) =>

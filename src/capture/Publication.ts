@@ -53,6 +53,10 @@ export const addTables = (sql: Sql, name: string, tables: ReadonlyArray<TableNam
   sql.query(`Adding tables to publication ${name}`,
     `alter publication ${quoteIdentifier(name)} add table ${tables.map(TableName.toSql).join(", ")}`)
 
+export const dropTable = (sql: Sql, name: string, table: TableName.TableName) =>
+  sql.query(`Taking ${TableName.format(table)} out of publication ${name}`,
+    `alter publication ${quoteIdentifier(name)} drop table ${TableName.toSql(table)}`)
+
 export const drop = (sql: Sql, name: string) =>
   sql.query(`Dropping publication ${name}`, `drop publication if exists ${quoteIdentifier(name)}`)
 

@@ -3,7 +3,7 @@ import { Context, Effect, Layer, Redacted, Scope, Semaphore } from "effect"
 import kafkajs, { type Admin, type Kafka as KafkaJs, type SASLOptions } from "kafkajs"
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib"
 import { AppConfig } from "../Config.ts"
-import { fromCause, type KafkaError } from "./KafkaError.ts"
+import { fromCause, KafkaError } from "./KafkaError.ts"
 
 /**
  * Both Kafka clients behind one set of settings: kafkajs consumes and administers (it survives a broker's death with
@@ -65,9 +65,18 @@ export class Kafka extends Context.Service<Kafka, {
         ).pipe(Effect.provideService(Scope.Scope, scope))
       ).pipe(connecting.withPermit)
 
-      const admin = <A>(doing: string, ask: (admin: Admin) => Promise<A>) =>
-        Effect.flatMap(connected, (admin) =>
-          Effect.tryPromise({ try: () => ask(admin), catch: (cause) => fromCause(doing, cause) }))
+      /** It goes on asking for every topic whose offsets it was ever asked for: once one of them is deleted, only another one can answer. */
+      const forget = (admin: Admin) => Effect.sync(() => {
+        if (connection === admin) connection = undefined // others may be using it; the scope closes it
+      })
+      const admin = <A>(doing: string, ask: (admin: Admin) => Promise<A>) => {
+        const attempt = Effect.flatMap(connected, (admin) =>
+          Effect.tapError(Effect.tryPromise({ try: () => ask(admin), catch: (cause) => cause }), (cause) => isUnknownTopic(cause) ? forget(admin) : Effect.void))
+        return attempt.pipe(
+          Effect.retry({ while: isUnknownTopic, times: 1 }),
+          Effect.mapError((cause) => cause instanceof KafkaError ? cause : fromCause(doing, cause))
+        )
+      }
 
       const common = (clientId: string) => ({
         clientId,
@@ -129,6 +138,9 @@ export const newestApi = <Api>(client: Base, name: string): Promise<Api> =>
  * that it had received, after anybody has looked at the partition's end, and then drops the repeated one.
  */
 const producerRetries = 2_400
+
+/** As kafkajs tells it. */
+const isUnknownTopic = (cause: unknown): boolean => (cause as { readonly type?: unknown }).type === "UNKNOWN_TOPIC_OR_PARTITION"
 
 process.env.KAFKAJS_NO_PARTITIONER_WARNING = "1"
 // kafkajs knows zstd by name only. (It is CommonJS, and Node finds only some of its exports by name: hence its default export.)

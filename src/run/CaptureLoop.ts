@@ -169,7 +169,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   return yield* Effect.raceAllFirst([
     work,
     sends.failure,
-    watch.topicLost,
+    watch.topicsChanged,
     stream.confirming(positions.note),
     SlotCheck.watch(state, source, positions.last)
   ])
@@ -182,10 +182,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
 const verifyHeld = Effect.fnUntraced(function*(state: CaptureState.CaptureState, journal: Journal.Journal, tail: Position | undefined, epoch: number) {
   const { source } = yield* AppConfig
   const remembered = yield* journal.read
-  const { entry, record } = yield* SlotCheck.check(state, source, { journal: () => remembered, tail, isReader: true })
-  if (record.epoch !== epoch) {
-    return yield* new CaptureError({ reason: "interrupted", message: `Replication slot ${source.slot} was made anew by \`cdc setup --resnapshot\` meanwhile` })
-  }
+  const { entry, record } = yield* SlotCheck.checkHeld(state, source, { journal: () => remembered, tail }, epoch)
   if (remembered?.epoch !== epoch) {
     yield* Effect.logWarning(`replication slot ${source.slot} has no entry in the journal yet: taken over as it stands, at ${Lsn.format(entry.confirmed)}`)
   }

@@ -42,8 +42,8 @@ export type SweepFailure = CaptureError | KafkaError | PostgresError
 export interface Sweep {
   /**
    * Deletes from a table's topic the keys that the table has no more although nothing in the stream says so: those whose last record is
-   * of a row, and older than the re-read; after a TRUNCATE, those that stand before its `t`. Then the table has no gap any more. May be interrupted
-   * anywhere and done again.
+   * of a row, and older than the re-read; after a TRUNCATE, those that stand before its `t`. A gap that was the reason is
+   * over then. May be interrupted anywhere and done again.
    */
   readonly sweep: (reread: Reread) => Effect.Effect<void, SweepFailure, Kafka | Postgres>
   /** The `t` of these tables are acknowledged. Once it succeeds, their sweep will be done, also by another process. */
@@ -67,7 +67,7 @@ export const make = (tools: SweepTools): Sweep => {
     const relation = yield* tools.describe(reread.table)
     if (relation === undefined) return yield* tableGone(reread.table)
     if (isSwept(relation)) yield* Effect.scoped(sweepTopic(tools, reread, relation, topicOf(relation)))
-    yield* captured.mended(yield* Postgres, reread.table)
+    if (reread.reason === "gapped") yield* captured.mended(yield* Postgres, reread.table, reread.id)
   })
 
   return {

@@ -1,4 +1,4 @@
-import { Deferred, Effect, type Scope } from "effect"
+import { Context, Deferred, Effect, type Scope } from "effect"
 import { CaptureError } from "../capture/CaptureError.ts"
 import * as CapturedTables from "../capture/CapturedTables.ts"
 import * as Rereads from "../capture/Rereads.ts"
@@ -8,6 +8,7 @@ import { Kafka } from "../connections/Kafka.ts"
 import type { KafkaError } from "../connections/KafkaError.ts"
 import { Postgres } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
+import { readAgain } from "../domain/Remedy.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import { lossOf, type TopicIdentity } from "../domain/TopicIdentity.ts"
@@ -26,12 +27,11 @@ export interface TableWatch {
   /** What only the stream can see. The mark is in the database when this ends. */
   readonly report: (name: TableName.TableName, gap: string) => Effect.Effect<void, PostgresError>
   /** Fails once a topic is not the one that the session began with: its end must be read, and the producer begun, anew. Never succeeds. */
-  readonly topicLost: Effect.Effect<never, CaptureError>
+  readonly topicsChanged: Effect.Effect<never, CaptureError>
 }
 
-/** Every so often the tables; every few times of that, the topics. */
-const checkMillis = 2_000
-const checksPerTopicCheck = 5
+/** Every so often the tables; every few times of that, the topics. Tests have less patience. */
+export const Pace = Context.Reference("cdc/run/TableWatch/Pace", { defaultValue: () => ({ checkMillis: 2_000, checksPerTopicCheck: 5 }) })
 
 /** Begins when the slot is ours. `topics`: those that the session writes to. */
 export const open = Effect.fnUntraced(function*(
@@ -41,10 +41,11 @@ export const open = Effect.fnUntraced(function*(
   const sql = yield* Postgres
   const context = yield* Effect.context<Kafka>()
   const observer = yield* CaptureObserver
+  const { checkMillis, checksPerTopicCheck } = yield* Pace
   const state = CapturedTables.make(source.stateSchema, source.slot)
   const topicOf = (name: TableName.TableName) => TopicName.ofTable(kafka.topicPrefix, name)
   const all = source.tables.map(topicOf)
-  const topicLost = yield* Deferred.make<never, CaptureError>()
+  const topicsChanged = yield* Deferred.make<never, CaptureError>()
 
   const seenTopics = yield* TopicIdentities.read(all)
   yield* rememberNew(yield* state.load(sql), seenTopics)
@@ -53,7 +54,7 @@ export const open = Effect.fnUntraced(function*(
 
   const mark = Effect.fnUntraced(function*(name: TableName.TableName, gap: string) {
     yield* state.markGapped(sql, name, gap)
-    yield* Effect.logWarning(`${TableName.format(name)}: changes may be missing from now on: ${gap}; \`cdc snapshot ${TableName.format(name)}\` repairs it`)
+    yield* Effect.logWarning(`${TableName.format(name)}: changes may be missing from now on: ${gap}; ${readAgain(name)}`)
   })
 
   /** Marks what is not as remembered; one that is marked for the same reason is left alone. Tells all that are. */
@@ -81,17 +82,22 @@ export const open = Effect.fnUntraced(function*(
     return state.noteEnds(sql, new Map(moved.map((name) => [TableName.format(name), now.get(topicOf(name))!.ends])))
   })
 
+  const beginAgain = (why: string) =>
+    Deferred.fail(topicsChanged, new CaptureError({ reason: "interrupted", message: `${why}; beginning again with the topics as they are` }))
+
   const checkTopics = Effect.gen(function*() {
     const before = ends.now
-    ends.observed(before, yield* Effect.provideContext(TopicIdentities.read([...before.keys()]), context))
+    const seen = yield* Effect.provideContext(TopicIdentities.read(all), context)
+    ends.observed(before, seen)
     yield* noteEnds
+    const back = all.find((topic) => seen.has(topic) && !topics.has(topic))
+    if (back !== undefined) yield* beginAgain(`topic ${back} is there again`)
   })
 
   /** Marked, then told: the next session begins with what is remembered. */
   const tellLosses = Effect.suspend(() => {
     const [loss] = ends.losses.values()
-    return loss === undefined ? Effect.void : Deferred.fail(topicLost,
-      new CaptureError({ reason: "interrupted", message: `${loss}; beginning again with the topics as they are` }))
+    return loss === undefined ? Effect.void : beginAgain(loss)
   })
 
   const checkAll = Effect.fnUntraced(function*(nth: number) {
@@ -112,7 +118,7 @@ export const open = Effect.fnUntraced(function*(
   return {
     acknowledged: (batches) => ends.acknowledged(batches),
     report: mark,
-    topicLost: Deferred.await(topicLost)
+    topicsChanged: Deferred.await(topicsChanged)
   }
 })
 
