@@ -1,8 +1,8 @@
+import * as Remedy from "../domain/Remedy.ts"
 import type { Relation, Tuple } from "../domain/RowChange.ts"
 import * as TableName from "../domain/TableName.ts"
 import type { ColumnPolicy, Treatment } from "./ColumnPolicy.ts"
 import { EncodeError } from "./EncodeError.ts"
-import { asConnectWrites } from "./KeyText.ts"
 import type { ColumnBytes } from "./TooLarge.ts"
 import type { TypeMapping } from "./TypeMapping.ts"
 import type { EncodeText } from "./ValueEncoder.ts"
@@ -81,7 +81,7 @@ export class RowEncoder {
       if (value === undefined) throw this.#keyNotSent(column)
       json += this.#keyLabels[part]! + (value === null ? "null" : this.#encoders[column]!(value))
     }
-    return asConnectWrites(`${json}}`)
+    return `${json}}`
   }
 
   /** Whether an update moved the row to another key. */
@@ -113,7 +113,8 @@ export class RowEncoder {
     const table = TableName.format(this.#relation)
     return new EncodeError(
       `${table}: Postgres did not send the key column ${this.#relation.columns[column]!.name}, so the change has no key. ` +
-        `Its REPLICA IDENTITY leaves the key out; ALTER TABLE ${table} REPLICA IDENTITY DEFAULT (or FULL).`
+        `Its REPLICA IDENTITY leaves the key out: ALTER TABLE ${table} REPLICA IDENTITY DEFAULT (or FULL), then, as what was ` +
+        `written meanwhile stays without its keys, ${Remedy.resnapshot}.`
     )
   }
 }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { readFileSync } from "node:fs"
 import { inject } from "vitest"
 import type { OutgoingRecord } from "../../src/domain/OutgoingRecord.ts"
@@ -69,5 +69,53 @@ describe.each(servers)("Postgres $version", ({ hasGenerated, server, version }) 
         const wanted = columns.map(({ expected, literal, name, type }) => `${type} ${literal} ${spelledAlike(`"${name}":${expected}`)}`)
         assert.deepStrictEqual(seen, wanted)
         assert.strictEqual(read!.includes("\"generated\""), hasGenerated)
+      })))
+})
+
+describe("types that change while they are captured", () => {
+  it.live("are written as they are at each change", () =>
+    withCapture({
+      tables: "zoo.t, zoo.again",
+      ddl: `create schema zoo; create type zoo.mood as enum ('sad'); create domain zoo.amount as numeric(6, 2); create type zoo.pair as (a int, b text);
+        create table zoo.t (id int primary key, m zoo.mood, ms zoo.mood[], n zoo.amount, p zoo.pair);
+        create table zoo.again (id int primary key, v zoo.pair)`
+    }, (capture) =>
+      Effect.gen(function*() {
+        yield* capture.setup
+        yield* capture.start
+        yield* capture.caughtUp
+        const run = (statement: string) => Effect.promise(() => capture.database.query(statement))
+        yield* run("insert into zoo.t values (1, 'sad', '{sad}', 1.5, '(1,x)'); insert into zoo.again values (1, '(1,x)')")
+        yield* run("alter type zoo.mood add value 'very happy'")
+        yield* run("insert into zoo.t values (2, 'very happy', '{very happy,sad}', 2, '(2,y)')")
+        yield* run("alter type zoo.pair add attribute c boolean; insert into zoo.t values (3, null, null, null, '(3,z,t)')")
+        // Another type of the same name, and of another kind.
+        yield* run("alter table zoo.again drop v; drop type zoo.pair cascade; create type zoo.pair as enum ('one'); alter table zoo.again add v zoo.pair")
+        yield* run("insert into zoo.again values (2, 'one')")
+        yield* run("alter table zoo.again drop v; drop type zoo.pair; create domain zoo.pair as int; alter table zoo.again add v zoo.pair; insert into zoo.again values (3, 4)")
+        yield* capture.caughtUp
+        const after = (table: string) => records(capture, table).map((record) => JSON.parse(afterOf(record)) as unknown)
+        assert.deepStrictEqual(after("t"), [
+          { id: 1, m: "sad", ms: ["sad"], n: "1.50", p: "(1,x)" },
+          { id: 2, m: "very happy", ms: ["very happy", "sad"], n: "2.00", p: "(2,y)" },
+          { id: 3, m: null, ms: null, n: null, p: "(3,z,t)" }
+        ])
+        assert.deepStrictEqual(after("again"), [{ id: 1, v: "(1,x)" }, { id: 2, v: "one" }, { id: 3, v: 4 }])
+      })))
+
+  it.live("and are gone before their rows are read stay text, whatever they were", () =>
+    withCapture({ tables: "zoo.t", ddl: "create schema zoo; create type zoo.mood as enum ('sad'); create table zoo.t (id int primary key, m zoo.mood, n int)" }, (capture) =>
+      Effect.gen(function*() {
+        yield* capture.setup
+        const first = yield* capture.start
+        yield* capture.caughtUp
+        yield* capture.caughtUp // the first one's row may have been in the snapshot
+        yield* Fiber.interrupt(first)
+        for (const statement of ["insert into zoo.t values (1, 'sad', 2)", "alter table zoo.t drop m", "drop type zoo.mood"]) {
+          yield* Effect.promise(() => capture.database.query(statement))
+        }
+        yield* capture.start
+        yield* capture.caughtUp
+        assert.deepStrictEqual(records(capture, "t").map((record) => JSON.parse(afterOf(record)) as unknown), [{ id: 1, m: "sad", n: 2 }])
       })))
 })
