@@ -1,6 +1,7 @@
 /**
  * A key's JSON with the bytes that Kafka Connect's converter gives it, because those decide its partition: Jackson writes
  * what lies beyond the Basic Multilingual Plane as two escapes, and all escapes with capital digits (seen: `"\uD83C\uDF89"`).
+ * In the headers of a changed key, which another converter writes, it has no such escapes.
  */
 export const asConnectWrites = (json: string): string => differs.test(json) ? json.replace(escapeOrSurrogate, spell) : json
 

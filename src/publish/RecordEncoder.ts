@@ -8,6 +8,7 @@ import type { Transaction } from "../domain/Transaction.ts"
 import type { ColumnPolicy } from "./ColumnPolicy.ts"
 import { EnvelopeEncoder, type Operation, type Origin } from "./EnvelopeEncoder.ts"
 import { keyFields } from "./KeyFields.ts"
+import { asConnectWrites } from "./KeyText.ts"
 import { partitionOf } from "./Router.ts"
 import { RowEncoder } from "./RowEncoder.ts"
 import * as TooLarge from "./TooLarge.ts"
@@ -99,7 +100,8 @@ class TableEncoder {
   }
 
   key(row: Tuple): string | undefined {
-    return this.#rows.key(row, undefined)
+    const key = this.#rows.key(row, undefined)
+    return key === undefined ? undefined : asConnectWrites(key)
   }
 
   encode(change: RowChange, nowMicros: bigint, into: Array<OutgoingRecord>): void {
@@ -216,7 +218,7 @@ class TableEncoder {
   }
 
   #record(keyJson: string | undefined, value: Buffer, headers: HeaderList | undefined, position: Position.Position): OutgoingRecord {
-    const key = keyJson === undefined ? null : Buffer.from(keyJson)
+    const key = keyJson === undefined ? null : Buffer.from(asConnectWrites(keyJson))
     return { topic: this.#topic, partition: partitionOf(key, this.#partitions), key, value, headers, position }
   }
 }

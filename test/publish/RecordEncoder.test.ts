@@ -145,6 +145,15 @@ describe("an update", () => {
   })
 })
 
+it("spells a key as Kafka Connect does, and in the headers of a changed one the key as it is", () => {
+  const before = { extent: "key", tuple: ["1", undefined, "🎉"] } as const
+  const [deleted, tombstone, created] = encode({ ...common, kind: "update", before, after: ["1", "Ann", "eu"] })
+  const oldKey = String.raw`{"region":"\uD83C\uDF89","id":1}`
+  expect([deleted, tombstone].map((record) => record!.key!.toString())).toEqual([oldKey, oldKey])
+  expect(created!.headers).toContainEqual(["__debezium.oldkey", `{"region":"🎉","id":1}`])
+  expect(makeRecordEncoder(options).key(customers, before.tuple)).toBe(oldKey)
+})
+
 describe("a delete", () => {
   const byKey = { ...common, kind: "delete", before: { extent: "key", tuple: ["1", undefined, "eu"] } } as const
 
