@@ -199,4 +199,18 @@ const run = (client: pg.Client, doing: string, text: string, values: ReadonlyArr
     catch: (cause) => fromCause(doing, cause)
   })
 
+/**
+ * Whether Postgres takes `condition` for that table: plans a query with it, which runs none of it but what can be computed beforehand, in a
+ * read-only transaction. Fails with the server's `PostgresError`.
+ */
+export const checkCondition = (table: TableName.TableName, condition: string): Effect.Effect<void, PostgresError, Postgres> =>
+  Effect.scoped(Effect.gen(function*() {
+    const postgres = yield* Postgres
+    const client = yield* postgres.connect({})
+    const doing = `Checking the condition for ${TableName.format(table)}`
+    yield* sqlOn(client).query(doing, SessionSettings.statement(sessionSettings))
+    yield* run(client, doing, "begin read only")
+    yield* run(client, doing, `explain select from ${TableName.toSql(table)} where (${condition}\n)`)
+  }))
+
 const asText = { getTypeParser: () => (text: string) => text } as unknown as pg.CustomTypesConfig

@@ -46,14 +46,17 @@ export const rereading = Effect.fnUntraced(function*(capture: CaptureUnderTest):
         until((payload) => [`${id} done`, `${id} failed`].includes(payload), async () => ["done", "failed"].includes((await read(id)).state)),
         Effect.promise(() => read(id))
       ),
-    delayed: (id) => until((payload) => payload === `${id} delayed`, async () => (await read(id)).error !== null)
+    delayed: (id) => until(
+      (payload) => [`${id} delayed`, `${id} done`, `${id} failed`].includes(payload),
+      async () => (await read(id)).error !== null || (await read(id)).state === "done"
+    )
   }
 })
 
 export interface Rereading {
   readonly ask: (table: string, options?: Partial<Rereads.Request>) => Effect.Effect<bigint>
   readonly finished: (id: bigint) => Effect.Effect<FinishedReread>
-  /** Until it waits for something, and says so. */
+  /** Until it waits for something, and says so; or, where it should have, is finished. */
   readonly delayed: (id: bigint) => Effect.Effect<void>
 }
 
