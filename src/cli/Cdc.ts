@@ -8,6 +8,7 @@ import { setup } from "./Setup.ts"
 import { start } from "./Start.ts"
 import { status } from "./Status.ts"
 import { teardown } from "./Teardown.ts"
+import { validate } from "./Validate.ts"
 import { verify } from "./Verify.ts"
 
 /** `cdc <verb>`: one file per verb. */
@@ -22,6 +23,6 @@ export const cdc = Command.make("cdc").pipe(
     { command: "DATABASE_URL=postgres://… KAFKA_BROKERS=host:9092 cdc setup", description: "Prepare your own database and Kafka, once" },
     { command: "DATABASE_URL=postgres://… KAFKA_BROKERS=host:9092 cdc run", description: "Capture it and keep its aggregates" }
   ]),
-  Command.withSubcommands([start, setup, run, capture, pipeline, status, explain, verify, teardown]),
+  Command.withSubcommands([start, setup, validate, run, capture, pipeline, status, explain, verify, teardown]),
   Command.withGlobalFlags([ConfigFile])
 )

@@ -1,8 +1,10 @@
 import { Effect } from "effect"
 import { catalogue } from "../../pipelines/Catalogue.ts"
-import { AppConfig, ConfigurationError, type Settings } from "../Config.ts"
-import { unavailableValue } from "../domain/UnavailableValue.ts"
+import { AppConfig, ConfigurationError } from "../Config.ts"
+import { sentence } from "../domain/Finding.ts"
 import * as CaptureLoop from "../run/CaptureLoop.ts"
+import { requireReadable } from "../run/ColumnChecks.ts"
+import { modeProblems } from "../run/ModeChecks.ts"
 import { captureCheck } from "../run/ObservedCapture.ts"
 import { checkOf } from "../run/ObservedPipelines.ts"
 import { runPipeline } from "../run/PipelineLoop.ts"
@@ -19,28 +21,19 @@ export const capture = { name: captureCheck, run: CaptureLoop.run }
  */
 export const pipelines = Effect.fnUntraced(function*(names: ReadonlyArray<string>) {
   const { pipelineSettings, types } = yield* AppConfig
-  yield* requireReadable(types)
+  const [unreadable] = modeProblems(types)
+  if (unreadable !== undefined) return yield* new ConfigurationError({ message: `${sentence(unreadable)}.` })
   return yield* Effect.forEach(new Set(names), (name) => Effect.map(definition(name, pipelineSettings[name]), (pipeline) => ({
     name: checkOf(name),
-    run: runPipeline(pipeline)
+    run: Effect.andThen(requireReadable(pipeline), runPipeline(pipeline))
   })))
 })
 
-/** Pipelines read decimals as text, and know a value that is not there by its placeholder. All other modes are the same to them. */
-const requireReadable = ({ decimalHandlingMode, unavailableValuePlaceholder }: Settings["types"]) => {
-  if (decimalHandlingMode !== "string") {
-    return new ConfigurationError({
-      message: `types.decimalHandlingMode is ${decimalHandlingMode}, and the pipelines read decimals as text: set it to string, or run \`cdc capture\` alone.`
-    })
-  }
-  if (unavailableValuePlaceholder !== unavailableValue) {
-    return new ConfigurationError({
-      message: "types.unavailableValuePlaceholder is not the one that the pipelines know, so they would take it for a value: " +
-        `set it to ${unavailableValue}, or run \`cdc capture\` alone.`
-    })
-  }
-  return Effect.void
-}
+/** All that run with these settings. Fails as `definition` does. */
+export const enabled = Effect.gen(function*() {
+  const { pipelineSettings, pipelines } = yield* AppConfig
+  return yield* Effect.forEach(new Set(pipelines.enabled), (name) => definition(name, pipelineSettings[name]))
+})
 
 /** A pipeline as the configuration makes it. Fails if there is no such pipeline, or its settings are wrong. */
 export const definition = (name: string, settings: unknown) =>

@@ -1,7 +1,9 @@
 import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Setup from "../run/Setup.ts"
+import * as Validate from "../run/Validate.ts"
 import * as Connections from "./Connections.ts"
+import { enabled } from "./Parts.ts"
 
 export const setup = Command.make(
   "setup",
@@ -12,13 +14,14 @@ export const setup = Command.make(
     )
   },
   Effect.fnUntraced(function*({ resnapshot }) {
+    for (const warning of yield* Validate.requireReady(yield* Validate.validate(yield* enabled))) yield* Console.error(`Warning: ${warning}`)
     for (const line of yield* (resnapshot ? Setup.resnapshot : Setup.setup)) yield* Console.log(line)
   }, Effect.provide(Connections.layer))
 ).pipe(
   Command.withShortDescription("Make publication, slot, state schema and topics"),
   Command.withDescription(
     "Make what capture and the pipelines need: publication, slot, state schema, topics. What is there stays, and what was there and is gone is not made "
-      + "anew: that would hide a gap. --resnapshot repairs one. Reads no rows; prints what it did."
+      + "anew: that would hide a gap. --resnapshot repairs one. Makes the checks of `cdc validate` first, and nothing if there are errors. Reads no rows; prints what it did."
   ),
   Command.withExamples([
     { command: "cdc setup", description: "With DATABASE_URL (direct endpoint) and KAFKA_BROKERS from the environment" },

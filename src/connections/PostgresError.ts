@@ -5,7 +5,7 @@ import { Schema } from "effect"
  * `code` is the SQLSTATE (Postgres manual, appendix A) or Node's error code of the connection.
  */
 export class PostgresError extends Schema.TaggedError<PostgresError>()("PostgresError", {
-  reason: Schema.Literals(["unreachable", "contended", "forbidden", "refused"]),
+  reason: Schema.Literals(["unreachable", "contended", "forbidden", "pooled", "refused"]),
   code: Schema.String,
   message: Schema.String
 }) {
@@ -26,13 +26,18 @@ const remedy = {
   unreachable: "; is Postgres up, and DATABASE_URL right?",
   contended: "",
   forbidden: "; check the role's name, password and rights",
+  pooled: "; a connection pooler answers there, which has no replication: DATABASE_URL must be the database's direct endpoint",
   refused: ""
 } as const
+
+/** What PgBouncer says to a replication connection. */
+const pooled = /unsupported startup parameter/
 
 /** Serialization failure, deadlock, lock not available; a foreign key whose parent's delete is on its way. */
 const contended = new Set(["40001", "40P01", "55P03", "23503"])
 
 const reasonOf = (code: string, message: string): PostgresError["reason"] => {
+  if (pooled.test(message)) return "pooled"
   if (contended.has(code)) return "contended"
   if (code === "42501" || code.startsWith("28")) return "forbidden"
   if (/^(08|53|58|57P|57014|25P03|E[A-Z]+$)/.test(code) || /terminated|timeout expired|Connection ended|not queryable|closed/i.test(message)) {

@@ -1,10 +1,11 @@
-import { Duration, Effect, Exit, Latch, Scope } from "effect"
+import { Duration, Effect, Exit, Latch, Redacted, Scope } from "effect"
 import { CaptureError } from "../capture/CaptureError.ts"
 import * as CapturedTables from "../capture/CapturedTables.ts"
 import * as CaptureState from "../capture/CaptureState.ts"
 import * as Catalogue from "../capture/Catalogue.ts"
 import { ChangeReader } from "../capture/ChangeReader.ts"
 import * as Rereads from "../capture/Rereads.ts"
+import { requireDirect } from "../capture/Preflight.ts"
 import * as ReplicationStream from "../capture/ReplicationStream.ts"
 import { AppConfig } from "../Config.ts"
 import type { Kafka } from "../connections/Kafka.ts"
@@ -53,7 +54,9 @@ const maxDelayMillis = 2_000
  * what a topic already holds is not written again. Memory holds what the socket may buffer and two batches.
  */
 export const run: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres> = Effect.gen(function*() {
+  const { source } = yield* AppConfig
   const observer = yield* CaptureObserver
+  yield* requireDirect(new URL(Redacted.value(source.databaseUrl)).hostname)
   let delay = firstDelayMillis
   for (;;) {
     const started = Date.now()

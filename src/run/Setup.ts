@@ -1,7 +1,6 @@
 import { Effect, Redacted } from "effect"
 import * as CapturedTables from "../capture/CapturedTables.ts"
 import * as CaptureState from "../capture/CaptureState.ts"
-import * as Catalogue from "../capture/Catalogue.ts"
 import * as Identity from "../capture/Identity.ts"
 import * as Preflight from "../capture/Preflight.ts"
 import * as Publication from "../capture/Publication.ts"
@@ -76,10 +75,7 @@ const prepare = Effect.gen(function*() {
   const { kafka, source } = yield* AppConfig
   const postgres = yield* Postgres
   const state = CaptureState.make(source.stateSchema, source.slot)
-  yield* Preflight.checkEndpoint(new URL(Redacted.value(source.databaseUrl)).hostname)
-  const server = yield* Identity.readServer(postgres)
-  yield* Preflight.checkServer(server, (yield* Slot.read(postgres, source.slot)) === undefined)
-  const relations = yield* Preflight.checkTables(postgres, Catalogue.make(postgres), source.tables)
+  const { relations, server } = yield* Preflight.requireSuitable(postgres, new URL(Redacted.value(source.databaseUrl)).hostname, source)
   const wanted = relations.map((relation): WantedTable => ({
     topic: TopicName.ofTable(kafka.topicPrefix, relation), hasKey: relation.key.length > 0, table: relation
   }))

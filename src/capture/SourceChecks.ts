@@ -1,0 +1,236 @@
+import { advice, type Check, error, type Finding, warning } from "../domain/Finding.ts"
+import type { SourceFacts, TableFacts } from "./SourceFacts.ts"
+
+/** What of the configuration the source is held against. */
+export interface SourceExpectations {
+  readonly walSenderTimeoutSeconds: number
+  readonly statusIntervalSeconds: number
+}
+
+/** Everything that would fail, or break the source's own writes, once it is captured; each finding says its remedy. Pure. */
+export const checkSource = (facts: SourceFacts, expected: SourceExpectations): ReadonlyArray<Check> => [
+  endpoint(facts),
+  version(facts),
+  walLevel(facts),
+  role(facts),
+  room(facts),
+  keptWal(facts),
+  timeouts(facts, expected),
+  tables(facts),
+  replicaIdentity(facts),
+  largeValues(facts),
+  publication(facts),
+  addedColumns(facts)
+]
+
+const endpoint = ({ host }: SourceFacts): Check => ({
+  name: "direct endpoint",
+  fine: host,
+  findings: pooledProblem(host)
+})
+
+/** Neon's pooler speaks no replication protocol, and its sessions are not ours alone. */
+export const pooledProblem = (host: string): ReadonlyArray<Finding> =>
+  /-pooler\./.test(host)
+    ? [error("DATABASE_URL", `points to a pooled endpoint (${host}), which has no replication`, "use the direct one, without \"-pooler\" in its host")]
+    : []
+
+const oldest = 15
+const newest = 18
+
+const version = ({ server }: SourceFacts): Check => {
+  const major = Math.floor(server.version / 10_000)
+  return {
+    name: "server version",
+    fine: `Postgres ${major}`,
+    findings: major < oldest
+      ? [error(`Postgres ${major}`, "is too old", `capture needs ${oldest} or newer: upgrade the server`)]
+      : major > newest
+      ? [warning(`Postgres ${major}`, `is newer than this version of cdc was tested with (${oldest} to ${newest})`, "try it on a branch first")]
+      : []
+  }
+}
+
+const walLevel = ({ server }: SourceFacts): Check => ({
+  name: "wal_level",
+  fine: server.wal_level,
+  findings: server.wal_level === "logical" ? [] : [error(
+    "wal_level",
+    `is ${server.wal_level}, and capture needs logical`,
+    "on Neon enable logical replication in the project's settings; elsewhere set wal_level = logical and restart Postgres"
+  )]
+})
+
+const role = ({ server, tables }: SourceFacts): Check => {
+  const unreadable = tables.filter(({ isReadable, relation }) => relation !== undefined && !isReadable).map(({ name }) => name)
+  const findings: Array<Finding> = []
+  if (!server.may_replicate) {
+    findings.push(error(`Role ${server.role}`, "may not replicate",
+      `ALTER ROLE ${server.role} REPLICATION; on Neon use a role made by its console, CLI or API`))
+  }
+  if (unreadable.length > 0) {
+    findings.push(error(`Role ${server.role}`, `may not read ${unreadable.join(", ")}`, "GRANT SELECT on them: the first snapshot reads them"))
+  }
+  return { name: "role", fine: `${server.role} may replicate and read every table`, findings }
+}
+
+const room = ({ server, slotExists, walSenders }: SourceFacts): Check => {
+  const findings: Array<Finding> = []
+  if (!slotExists && server.slots >= server.max_slots) {
+    findings.push(error("max_replication_slots", `is ${server.max_slots}, and all are taken`,
+      "drop a slot that nobody reads (pg_replication_slots, active = false), or raise it"))
+  }
+  const free = walSenders.max - walSenders.used
+  // One streams, and the first snapshot is exported by another.
+  if (free < 1) findings.push(error("max_wal_senders", `is ${walSenders.max}, and all are in use`, "raise it, or end a replica that is not needed"))
+  else if (free < 2 && !slotExists) {
+    findings.push(warning("max_wal_senders", `is ${walSenders.max}, and one is free; a first snapshot needs two`, "raise it"))
+  }
+  return { name: "slots and walsenders", fine: `${server.max_slots - server.slots} of ${server.max_slots} slots free, ${free} of ${walSenders.max} walsenders`, findings }
+}
+
+/** Below this, an hour's outage of Kafka at a usual rate of writes may cost the slot. */
+const littleWalMegabytes = 1_024
+
+const keptWal = ({ settings }: SourceFacts): Check => {
+  const megabytes = settings.get("max_slot_wal_keep_size") ?? -1
+  return {
+    name: "WAL kept for the slot",
+    fine: megabytes < 0 ? "without limit" : `up to ${megabytes} MB`,
+    findings: megabytes < 0
+      ? [advice("max_slot_wal_keep_size", "is unlimited: while capture stands still, WAL grows until the disk is full",
+        "set it to what the disk can spare; a slot that falls behind it is lost, and `cdc setup --resnapshot` repairs that")]
+      : megabytes < littleWalMegabytes
+      ? [warning("max_slot_wal_keep_size", `is ${megabytes} MB: a short outage can cost the slot`, `raise it to ${littleWalMegabytes} MB or more`)]
+      : []
+  }
+}
+
+const day = 86_400_000
+
+const timeouts = ({ settings }: SourceFacts, expected: SourceExpectations): Check => {
+  const findings: Array<Finding> = []
+  const idleSlot = settings.get("idle_replication_slot_timeout") ?? 0
+  if (idleSlot > 0) {
+    findings.push(warning("idle_replication_slot_timeout", `is ${minutes(idleSlot)}: a slot that nobody reads for so long is lost`,
+      idleSlot < day ? "raise it above your longest outage, a day at least, or set it to 0" : "keep capture running, or set it to 0"))
+  }
+  if (expected.walSenderTimeoutSeconds < expected.statusIntervalSeconds * 2) {
+    findings.push(error("source.walSenderTimeoutSeconds", `is ${expected.walSenderTimeoutSeconds} s, and capture answers every ${expected.statusIntervalSeconds} s: the server would hang up`,
+      "raise it to three times source.statusIntervalSeconds"))
+  }
+  // The replication connection and the snapshot's set their own; what pipelines and setup run is under the role's.
+  for (const [name, least] of [["statement_timeout", 30_000], ["transaction_timeout", 60_000], ["idle_in_transaction_session_timeout", 10_000]] as const) {
+    const value = settings.get(name) ?? 0
+    if (value > 0 && value < least) {
+      findings.push(warning(name, `is ${value} ms for this role: a pipeline's batch can take longer`, `ALTER ROLE … SET ${name} = ${least}, or 0`))
+    }
+  }
+  return { name: "timeouts", fine: "none that would end what capture or pipelines do", findings }
+}
+
+const tables = ({ tables }: SourceFacts): Check => {
+  const missing = tables.filter(({ relation }) => relation === undefined)
+  return {
+    name: "tables",
+    fine: `all ${tables.length} there`,
+    findings: missing.map(({ name }) =>
+      error(`Table ${name}`, "is to be captured, and not in the database", "create it, or take it off source.tables (CDC_SOURCE_TABLES)"))
+  }
+}
+
+/** Postgres itself rejects UPDATE and DELETE on a published table without a replica identity; and a key outside of it is not sent. */
+const replicaIdentity = ({ frozenTables, tables }: SourceFacts): Check => {
+  const own = tables.flatMap((table) => identityProblem(table))
+  const captured = new Set(tables.map(({ name }) => name))
+  const others = frozenTables.filter((name) => !captured.has(name)).map((name) =>
+    error(`Table ${name}`, "is in the publication without a replica identity: Postgres rejects its UPDATEs and DELETEs", "take it out of the publication"))
+  return { name: "replica identity", fine: "every table's old rows are sent with their key", findings: [...own, ...others] }
+}
+
+const identityProblem = ({ frozenPartitions, identity, name, relation }: TableFacts): ReadonlyArray<Finding> => {
+  if (relation === undefined) return []
+  const findings = frozenPartitions.map((partition) =>
+    error(`Partition ${partition}`, "has no replica identity, so Postgres rejects the hub's UPDATEs and DELETEs once it is published",
+      `give it a primary key, or ALTER TABLE ${partition} REPLICA IDENTITY FULL`))
+  if (identity.length === 0) {
+    return [...findings, error(`Table ${name}`, "has no replica identity, so Postgres would reject the hub's UPDATEs and DELETEs once it is published",
+      `give it a primary key, or ALTER TABLE ${name} REPLICA IDENTITY FULL`)]
+  }
+  const outside = relation.key.map((index) => relation.columns[index]!.name).filter((column) => !identity.includes(column))
+  if (outside.length === 0) return findings
+  return [...findings, error(`Table ${name}`, `sends its replica identity without its key column ${outside.join(", ")}, so deletes would have no key`,
+    `ALTER TABLE ${name} REPLICA IDENTITY DEFAULT (or FULL)`)]
+}
+
+/**
+ * A large value that an update did not touch is not sent again, and stands in the topic as a placeholder: once compaction took the
+ * record that had it, the topic lacks it. Not under FULL, where it comes with the old row.
+ */
+const largeValues = ({ tables }: SourceFacts): Check => {
+  const possible = tables.filter(({ largeColumns, relation }) => relation !== undefined && relation.replicaIdentity !== "f" && largeColumns.length > 0)
+  const actual = possible.filter(({ hasLargeValues }) => hasLargeValues)
+  const later = possible.filter(({ hasLargeValues }) => !hasLargeValues)
+  const findings = actual.map(({ largeColumns, name }) =>
+    warning(`Table ${name}`, `has values stored out of line (${largeColumns.join(", ")}): an update that leaves one alone publishes a placeholder for it`,
+      `ALTER TABLE ${name} REPLICA IDENTITY FULL`))
+  if (later.length === 0) return { name: "large values", fine: "sent with every change", findings }
+  return {
+    name: "large values",
+    fine: "sent with every change",
+    findings: [...findings, advice(
+      later.length === 1 ? `Table ${later[0]!.name}` : `${later.length} tables`,
+      `can hold values of more than 2 kB, which Postgres does not send again with an update that leaves them alone${later.length === 1 ? "" : ` (${some(later.map(({ name }) => name))})`}`,
+      "REPLICA IDENTITY FULL where such values are expected, at the price of more WAL"
+    )]
+  }
+}
+
+export const publicationCheck = "publication"
+
+/** The first few of many names. */
+const some = (names: ReadonlyArray<string>): string => names.length <= 4 ? names.join(", ") : `${names.slice(0, 3).join(", ")} and ${names.length - 3} more`
+
+const publication = ({ publication, publicationName, slotExists, tables }: SourceFacts): Check => {
+  const thing = `Publication ${publicationName}`
+  if (publication === undefined) {
+    return {
+      name: publicationCheck,
+      fine: "none yet; `cdc setup` makes it",
+      findings: slotExists ? [error(thing, "is missing, and what commits meanwhile is never sent", "`cdc setup --resnapshot`")] : []
+    }
+  }
+  const findings: Array<Finding> = []
+  const { missingOperations } = publication
+  if (missingOperations.length > 0) {
+    findings.push(error(thing, `does not publish ${missingOperations.join(", ")}: such changes are never sent`, "`cdc setup --resnapshot` makes it anew"))
+  }
+  const present = tables.filter(({ relation }) => relation !== undefined)
+  const unpublished = publication.allTables ? [] : present.filter(({ name }) => !publication.tables.has(name))
+  if (unpublished.length > 0) {
+    findings.push(warning(thing, `lacks ${some(unpublished.map(({ name }) => name))}, whose changes are not sent`,
+      slotExists ? "`cdc setup` adds a new table, `cdc snapshot TABLE` puts back one that was dropped" : "`cdc setup` adds them"))
+  }
+  for (const { hasColumnList, hasRowFilter, name } of present) {
+    if (hasRowFilter) findings.push(error(`Table ${name}`, `is published with a row filter (WHERE): rows outside of it are never sent`, changeTable(publicationName, name)))
+    if (hasColumnList) findings.push(error(`Table ${name}`, `is published with a column list: its other columns are never sent`, `${changeTable(publicationName, name)}; use columns.exclude instead`))
+  }
+  const captured = new Set(tables.map(({ name }) => name))
+  const others = publication.allTables ? [] : [...publication.tables].filter((name) => !captured.has(name)).sort()
+  if (others.length > 0) {
+    findings.push(advice(thing, `publishes ${others.join(", ")}, which ${others.length === 1 ? "is" : "are"} not captured`, "drop them from it: they are decoded for nothing"))
+  }
+  return { name: publicationCheck, fine: `${publicationName}, every operation of every table`, findings }
+}
+
+const changeTable = (publication: string, table: string): string =>
+  `ALTER PUBLICATION ${publication} DROP TABLE ${table}, then \`cdc snapshot ${table}\``
+
+const addedColumns = ({ tables }: SourceFacts): Check => ({
+  name: "columns added with a default",
+  fine: "none since the tables were read",
+  findings: tables.filter(({ addedWithDefault }) => addedWithDefault.length > 0).map(({ addedWithDefault, name }) =>
+    warning(`Table ${name}`, `got ${addedWithDefault.join(", ")} with a default, which Postgres sends for no old row: in the topic those lack it`, `\`cdc snapshot ${name}\``))
+})
+
+const minutes = (milliseconds: number): string => `${Math.round(milliseconds / 60_000)} min`
