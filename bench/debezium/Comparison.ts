@@ -28,9 +28,11 @@ export interface Writes {
   readonly table: Table
   /** Committed TRUNCATEs of the table. */
   readonly truncates: number
-  /** The ordinals of all tables' TRUNCATEs, by transaction. */
-  readonly truncateOrdinals: ReadonlyMap<string, ReadonlySet<number>>
+  readonly ordinals: { readonly ofTable: TruncateOrdinals; readonly ofAll: TruncateOrdinals }
 }
+
+/** The ordinals that TRUNCATEs have in their transactions, by transaction. */
+export type TruncateOrdinals = ReadonlyMap<string, ReadonlySet<number>>
 
 /** Compares one partition of a table's topic with its counterpart. */
 export const comparePartition = (writes: Writes, theirs: ReadonlyArray<Event>, ours: ReadonlyArray<Event>): Comparison => {
@@ -61,8 +63,8 @@ export const comparePartition = (writes: Writes, theirs: ReadonlyArray<Event>, o
   return { events, used, findings }
 }
 
-/** The ordinals of TRUNCATEs among our events, by transaction; each is in every partition of its topic. */
-export const truncateOrdinals = (ours: Iterable<Event>): Map<string, Set<number>> => {
+/** Of our events; each TRUNCATE is in every partition of its topic. */
+export const truncateOrdinals = (ours: Iterable<Event>): TruncateOrdinals => {
   const ordinals = new Map<string, Set<number>>()
   for (const event of ours) {
     if (operationOf(event) !== "t") continue
@@ -91,10 +93,11 @@ const placeOf = (writes: Writes, theirs: Event, ours: Event): Place => ({
   images: ["before", "after"].filter((image) => isObject(theirs.value) && isObject(theirs.value[image])).length
 })
 
-const truncatesBefore = ({ truncateOrdinals }: Writes, theirs: Event, ours: Event): number => {
-  const [ordinal, xid] = [ordinalOf(ours), ordinalOf(theirs)?.xid]
-  const truncates = xid === undefined ? undefined : truncateOrdinals.get(xid)
-  return ordinal === undefined || truncates === undefined ? 0 : [...truncates].filter((order) => order <= ordinal.order).length
+const truncatesBefore = ({ ordinals }: Writes, theirs: Event, ours: Event): Place["truncatesBefore"] => {
+  const [order, xid] = [ordinalOf(ours)?.order, ordinalOf(theirs)?.xid]
+  const before = (truncates: TruncateOrdinals) =>
+    order === undefined || xid === undefined ? 0 : [...truncates.get(xid) ?? []].filter((truncate) => truncate <= order).length
+  return { total_order: before(ordinals.ofAll), data_collection_order: before(ordinals.ofTable) }
 }
 
 /** Without the deletes that are marked as synthetic, and each one's tombstone. */

@@ -7,8 +7,8 @@ import { isObject, isWhole, type Json, NumberText } from "./Json.ts"
 export interface Place {
   readonly table: Table
   readonly operation: Operation
-  /** Of the event's transaction before it, which have no record and no ordinal in Debezium's. */
-  readonly truncatesBefore: number
+  /** TRUNCATEs in the event's transaction before it, which have no record and no ordinal in Debezium's. */
+  readonly truncatesBefore: { readonly total_order: number; readonly data_collection_order: number }
   /** How many of `before` and `after` the event has. */
   readonly images: number
 }
@@ -69,16 +69,17 @@ const envelopeRules: ReadonlyArray<Rule> = [
       at(path, /^value\.transaction\.id$/) && isText(theirs) && isText(ours) && /^\d+:\d+$/.test(ours) &&
       theirs.split(":")[0] === ours.split(":")[0]
   },
-  {
-    name: "transaction.total_order: a TRUNCATE counts only in ours",
-    explains: ({ ours, path, theirs }, { truncatesBefore }) =>
-      at(path, /^value\.transaction\.total_order$/) && isInteger(theirs) && isInteger(ours) && truncatesBefore > 0 &&
-      BigInt(ours.text) - BigInt(theirs.text) === BigInt(truncatesBefore),
-    due: ({ operation, truncatesBefore }) => operation !== "tombstone" && truncatesBefore > 0 ? 1 : 0
-  },
+  truncateCounts("total_order"),
+  truncateCounts("data_collection_order"),
   {
     name: "headers __debezium.context.*: theirs alone",
     explains: ({ ours, path, theirs }) => path[0] === "headers" && path.length === 2 && path[1]!.startsWith("__debezium.context.") && isText(theirs) && ours === undefined
+  },
+  {
+    name: "header of a changed key: control characters bare; escaped, so that it is JSON",
+    explains: ({ ours, path, theirs }) =>
+      path[0] === "headers" && /^__debezium\.(old|new)key$/.test(path[1]!) && isText(theirs) && isText(ours) && hasControl.test(theirs) &&
+      theirs === ours.replaceAll(/\\(?:u[0-9a-f]{4}|.)/g, (escape) => /["\\]$/.test(escape) ? escape : JSON.parse(`"${escape}"`) as string)
   },
   {
     name: "header __cdc.position of a tombstone: ours alone",
@@ -88,6 +89,18 @@ const envelopeRules: ReadonlyArray<Rule> = [
   }
 ]
 
+function truncateCounts(order: "total_order" | "data_collection_order"): Rule {
+  return {
+    name: `transaction.${order}: a TRUNCATE counts only in ours`,
+    explains: ({ ours, path, theirs }, { truncatesBefore }) =>
+      path.join(".") === `value.transaction.${order}` && isInteger(theirs) && isInteger(ours) &&
+      BigInt(ours.text) - BigInt(theirs.text) === BigInt(truncatesBefore[order]),
+    due: ({ operation, truncatesBefore }) => operation !== "tombstone" && truncatesBefore[order] > 0 ? 1 : 0
+  }
+}
+
+// oxlint-disable-next-line no-control-regex
+const hasControl = /[\u0000-\u001f]/
 const sequence = /^\[(null|"\d+"),"\d+"\]$/
 
 /** Of a snapshot's reads. */

@@ -103,10 +103,11 @@ const compareTopics = async ({ ours, tables, theirs, topics }: Ground, { truncat
   const stored = await topics.read([theirs, ours].flatMap((prefix) => tables.map(({ name }) => TopicName.ofTable(prefix, name))))
   const eventsOf = (prefix: string) => tables.map(({ name }) => stored.get(TopicName.ofTable(prefix, name))!.map((partition) => partition.map(Event.read)))
   const [left, right] = [eventsOf(theirs), eventsOf(ours)]
-  const truncateOrdinals = Comparison.truncateOrdinals(right.flat(2))
+  const ofAll = Comparison.truncateOrdinals(right.flat(2))
   return tables.flatMap((table, n) => {
     const topic = TableName.format(table.name)
-    const writes = { table, truncates: truncates.get(topic) ?? 0, truncateOrdinals }
+    const ordinals = { ofAll, ofTable: Comparison.truncateOrdinals(right[n]!.flat()) }
+    const writes = { table, truncates: truncates.get(topic) ?? 0, ordinals }
     return right[n]!.map((events, partition) => ({ topic, partition, ...Comparison.comparePartition(writes, left[n]![partition] ?? [], events) }))
   })
 }

@@ -5,7 +5,8 @@ import { isObject, type Json, NumberText } from "../../../bench/debezium/Json.ts
 import { rules } from "../../../bench/debezium/Rules.ts"
 import { ours, pairs, table, theirs, tombstone } from "./Events.ts"
 
-const quiet: Writes = { table, truncates: 0, truncateOrdinals: new Map() }
+const none = new Map<string, ReadonlySet<number>>()
+const quiet: Writes = { table, truncates: 0, ordinals: { ofTable: none, ofAll: none } }
 const left = pairs.map(([event]) => event)
 const right = pairs.map(([, event]) => event)
 const findings = (ours: ReadonlyArray<Event>, writes = quiet): ReadonlyArray<Finding> => comparePartition(writes, left, ours).findings
@@ -101,21 +102,30 @@ describe("a comparison with Debezium", () => {
 })
 
 describe("a TRUNCATE", () => {
-  const truncated = ours({ key: `{"__cdc_truncate":"zoo.t"}`, op: "t", before: null, after: null, xid: "555", order: 2 })
+  const truncated = ours({ key: `{"__cdc_truncate":"zoo.t"}`, op: "t", before: null, after: null, order: 2 })
   const insert = { key: `{"id":1}`, op: "c", before: null, after: { id: "#1" } }
-  const after = { ...insert, after: { id: "#1", span: null } }
-  const writes: Writes = { table, truncates: 1, truncateOrdinals: truncateOrdinals([truncated]) }
+  const after = (order: number, tableOrder: number) => ours({ ...insert, after: { id: "#1", span: null }, order, tableOrder })
+  const ordinals = truncateOrdinals([truncated])
+  const ofThis: Writes = { table, truncates: 1, ordinals: { ofTable: ordinals, ofAll: ordinals } }
+  const ofAnother: Writes = { table, truncates: 0, ordinals: { ofTable: none, ofAll: ordinals } }
+  const inserted = [theirs({ ...insert, order: 2 })]
 
   it("is one in every partition, and counts in its transaction", () => {
-    const compared = comparePartition(writes, [theirs({ ...insert, order: 2 })], [truncated, ours({ ...after, order: 3 })])
+    const compared = comparePartition(ofThis, inserted, [truncated, after(3, 2)])
     expect(compared.findings).toEqual([])
     expect(compared.used.get(truncate)).toBe(1)
   })
 
+  it("of another table counts in the transaction, and not for this one", () => {
+    expect(comparePartition(ofAnother, inserted, [after(3, 1)]).findings).toEqual([])
+    expect(comparePartition(ofAnother, inserted, [after(3, 2)]).findings).toHaveLength(1)
+    expect(comparePartition(ofAnother, inserted, [after(2, 1)]).findings).toHaveLength(1)
+  })
+
   it("that is missing, or has come twice, or that does not count is found", () => {
-    const counted = ours({ ...after, order: 3 })
-    for (const events of [[counted], [truncated, truncated, counted], [truncated, ours({ ...after, order: 2 })], [truncated, ours({ ...after, order: 4 })]]) {
-      expect(comparePartition(writes, [theirs({ ...insert, order: 2 })], events).findings).not.toEqual([])
+    const counted = after(3, 2)
+    for (const events of [[counted], [truncated, truncated, counted], [truncated, after(2, 2)], [truncated, after(3, 1)], [truncated, after(4, 2)]]) {
+      expect(comparePartition(ofThis, inserted, events).findings).not.toEqual([])
     }
   })
 
@@ -123,11 +133,11 @@ describe("a TRUNCATE", () => {
     const marked = ours({ key: `{"id":7}`, op: "d", before: { id: "#7" }, after: null, xid: "0" })
     const value = marked.value as { readonly [name: string]: Json }
     const sweep = [{ ...marked, value: { ...value, source: { ...value.source as object, synthetic: true } } }, tombstone(`{"id":7}`, [["__cdc.position", "1:1:1"]])]
-    const { findings, used } = comparePartition(writes, [], [truncated, ...sweep])
+    const { findings, used } = comparePartition(ofThis, [], [truncated, ...sweep])
     expect(findings).toEqual([])
     expect(used.get(swept)).toBe(2)
     expect(comparePartition(quiet, [], sweep).findings).toHaveLength(2)
-    expect(comparePartition(writes, [], [truncated, marked, sweep[1]!]).findings).toHaveLength(2)
+    expect(comparePartition(ofThis, [], [truncated, marked, sweep[1]!]).findings).toHaveLength(2)
   })
 })
 

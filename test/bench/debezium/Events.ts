@@ -22,6 +22,7 @@ interface Change {
   readonly headers?: ReadonlyArray<readonly [string, string]>
   readonly xid?: string
   readonly order?: number
+  readonly tableOrder?: number
 }
 
 /** JSON without quotes around what begins with #: a number as Java writes it. */
@@ -50,7 +51,7 @@ export const theirs = ({ after, before, headers = [], key, op, order = 1, xid = 
   })
 
 /** As ours writes the same change. */
-export const ours = ({ after, before, headers = [], key, op, order = 1, xid = "555" }: Change): Event =>
+export const ours = ({ after, before, headers = [], key, op, order = 1, tableOrder = 1, xid = "555" }: Change): Event =>
   read({
     key: Buffer.from(key),
     headers,
@@ -62,7 +63,7 @@ export const ours = ({ after, before, headers = [], key, op, order = 1, xid = "5
         sequence: "[\"24023999\",\"24023999\"]", ts_us: times(op === "r" ? "1559033904999" : "1559033904863").ts_us, ts_ns: times(op === "r" ? "1559033904999" : "1559033904863").ts_ns,
         schema: "zoo", table: "t", txId: op === "r" ? null : `#${xid}`, lsn: "#24023999", xmin: null, origin: null, origin_lsn: null, epoch: 1
       },
-      transaction: { id: `${op === "r" ? "0" : xid}:24023999`, total_order: order, data_collection_order: 1 },
+      transaction: { id: `${op === "r" ? "0" : xid}:24023999`, total_order: order, data_collection_order: tableOrder },
       op,
       ...connectorTimes(1_559_033_904_950)
     })
