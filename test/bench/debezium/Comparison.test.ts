@@ -141,6 +141,21 @@ describe("a TRUNCATE", () => {
   })
 })
 
+describe("the header of a changed key", () => {
+  const compare = (left: string, right: string) => {
+    const change = { key: `{"id":2}`, op: "c", before: null }
+    return comparePartition(quiet, [theirs({ ...change, after: { id: "#2" }, headers: [["__debezium.oldkey", left]] })],
+      [ours({ ...change, after: { id: "#2", span: null }, headers: [["__debezium.oldkey", right]] })]).findings.length
+  }
+
+  it("may have control characters escaped, and nothing else", () => {
+    expect(compare(`{"k":"a\tb\u001f \\\\n"}`, String.raw`{"k":"a\tb\u001f \\n"}`)).toBe(0)
+    expect(compare(`{"k":"a\tb"}`, String.raw`{"k":"a\nb"}`)).toBe(1)
+    expect(compare(`{"k":"🎉"}`, String.raw`{"k":"\uD83C\uDF89"}`)).toBe(1)
+    expect(compare(`{"k":"a"}`, `{"k":"b"}`)).toBe(1)
+  })
+})
+
 describe("what Debezium gets wrong", () => {
   const compare = (type: string, left: Json, right: Json, op = "c") => {
     const typed: Writes = { ...quiet, table: { ...table, columns: [...table.columns.slice(0, 1), { name: "v", type, isRequired: false, isGenerated: false }] } }
