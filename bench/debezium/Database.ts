@@ -20,8 +20,10 @@ export const populate = async (database: pg.Client, databaseUrl: string, seed: n
       execute format('alter table %s drop constraint %I', c.owner, c.conname);
     end loop; end $$`)
   await database.query(readFileSync(new URL("zoo.sql", import.meta.url), "utf8"))
+  const { rows: [server] } = await database.query<{ version: number }>("select current_setting('server_version_num')::int / 10000 as version")
   for (const [group, types] of Object.entries(groups)) {
-    for (const statement of typeTables(group, types)) await database.query(statement)
+    const known = server!.version < 17 ? types : types.map((type) => ({ ...type, literals: [...type.literals, ...type.from17 ?? []] }))
+    for (const statement of typeTables(group, known)) await database.query(statement)
   }
 }
 

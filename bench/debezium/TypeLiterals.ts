@@ -7,6 +7,8 @@ export interface TypeLiterals {
   readonly literals: ReadonlyArray<string>
   /** In a NOT NULL column Debezium's task stops at these. */
   readonly onlyNullable?: ReadonlyArray<string>
+  /** From Postgres 17 on. */
+  readonly from17?: ReadonlyArray<string>
 }
 
 const of = (type: string, ...literals: ReadonlyArray<string>): TypeLiterals => ({ type, literals })
@@ -93,8 +95,11 @@ export const groups: Readonly<Record<string, ReadonlyArray<TypeLiterals>>> = {
       "'0044-03-15 12:00:00+00 BC'", "'294276-12-31 23:59:59+00'"),
     of("timestamptz(0)", "'2024-02-29 23:59:59.123456+00'", "'1970-01-01 00:00:00+00'", "'2026-07-01 12:00:00.1+05:30'", "'2016-11-04 11:51:30.123+00'"),
     of("timestamptz(3)", "'2024-02-29 23:59:59.123456+00'", "'1970-01-01 00:00:00+00'", "'2026-07-01 12:00:00.1+05:30'", "'2016-11-04 11:51:30.123+00'"),
-    of("interval", "'0'", "'1 year 2 mons 3 days 04:05:06.789'", "'-1 mons'", "'3 days'", "'-00:00:00.000001'", "'100 years'", "'1 day -02:03:04'",
-      "'infinity'", "'-infinity'", "'178000000 years'"),
+    {
+      type: "interval",
+      literals: ["'0'", "'1 year 2 mons 3 days 04:05:06.789'", "'-1 mons'", "'3 days'", "'-00:00:00.000001'", "'100 years'", "'1 day -02:03:04'", "'178000000 years'"],
+      from17: ["'infinity'", "'-infinity'"]
+    },
     of("interval year to month", "'1-2'")
   ],
   arrays: [
