@@ -64,18 +64,11 @@ const tellServers = Effect.gen(function*() {
   yield* Console.error(`Postgres at ${host}${pathname}, Kafka at ${kafka.brokers.join(", ")}.`)
 })
 
-/** What a person waits for, once each: the snapshot, and being caught up. Then how to look, and how to stop. */
+/** What a person waits for, beside the snapshot, of which the log tells: being caught up. Then how to look, and how to stop. */
 const tellProgress = Effect.gen(function*() {
   const { http, kafka } = yield* AppConfig
   const progress = yield* Progress
-  let told = ""
-  while (true) {
-    const { caughtUp, snapshot } = yield* progress.status
-    if (caughtUp) break
-    const line = `Snapshot: ${snapshot.tablesDone} of ${snapshot.tables.length} tables.`
-    if (snapshot.state === "reading" && line !== told) yield* Console.error(told = line)
-    yield* Effect.sleep("500 millis")
-  }
+  while (!(yield* progress.status).caughtUp) yield* Effect.sleep("500 millis")
   yield* Console.error(`Caught up: every row is in its topic (${kafka.topicPrefix}.<schema>.<table>), every aggregate is right.
 
   Look:  ${urlOf(http)}   npx cdc status   npx cdc verify

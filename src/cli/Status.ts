@@ -2,6 +2,7 @@ import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
 import { captureStates, pipelineStates, type SystemStatus } from "../observability/SystemStatus.ts"
 import { Progress } from "../run/Progress.ts"
+import { describe as describeSnapshot } from "../run/SnapshotStatus.ts"
 import { describe } from "../run/RereadStatus.ts"
 import * as Connections from "./Connections.ts"
 
@@ -29,14 +30,14 @@ export const status = Command.make(
 /** The status for a person. */
 export const render = (status: SystemStatus): string => {
   const { capture, pipelines, snapshot } = status
-  const rows = snapshot.tables.reduce((sum, table) => sum + table.rows, 0)
   const lines = [
     `${status.caughtUp ? "Caught up" : "Not caught up"}${status.settled ? " and settled" : ""}.`,
     "",
     `capture   ${capture.state}: ${captureStates[capture.state]}`,
     `          slot ${capture.slot}, confirmed ${capture.confirmedLsn ?? "-"} of ${capture.currentLsn}`,
     `          ${count(capture.lagBytes)} bytes behind (${age(capture.lagSeconds)}), ${count(capture.retainedWalBytes)} bytes of WAL kept`,
-    `snapshot  ${snapshot.state}: ${snapshot.tablesDone} of ${snapshot.tables.length} tables, ${count(rows)} rows`,
+    `snapshot  ${snapshot.state}: ${describeSnapshot(snapshot)}`,
+    ...(snapshot.state === "reading" ? ["", snapshotTable(snapshot.tables), ""] : []),
     ...status.rereads.map((reread) => `re-read   ${reread.table} ${describe(reread)}`),
     "",
     table([
@@ -56,6 +57,21 @@ export const render = (status: SystemStatus): string => {
   ]
   return lines.join("\n")
 }
+
+/** Only while it goes on: afterwards nobody asks. */
+const snapshotTable = (tables: SystemStatus["snapshot"]["tables"]): string =>
+  table([
+    ["table", "state", "rows", "of about", "%", "rows/s", "time left"],
+    ...tables.map((row) => [
+      row.table,
+      row.state,
+      count(row.rows),
+      row.estimatedRows === null ? "-" : count(row.estimatedRows),
+      row.percent === null ? "-" : row.percent.toFixed(1),
+      row.rowsPerSecond === null ? "-" : count(row.rowsPerSecond),
+      row.state === "done" ? "" : age(row.secondsLeft)
+    ])
+  ])
 
 const count = (value: number): string => value.toLocaleString("en-US")
 const age = (seconds: number | null): string => seconds === null ? "-" : `${Math.round(seconds * 10) / 10} s`

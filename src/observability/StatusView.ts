@@ -76,19 +76,31 @@ export const statusView = (status: StatusAnswer, history: LagHistory): string =>
     </dl>
   </section>`
 
-  const rowsRead = snapshot.tables.reduce((sum, table) => sum + table.rows, 0)
-  const tableRow = (table: SystemStatus["snapshot"]["tables"][number]): string => {
-    const of = Math.max(table.rows, table.estimatedRows ?? 0, 1)
-    const part = table.state === "done" ? 1 : table.rows / of
-    return `<tr><td><code>${escape(table.table)}</code></td><td>${badge(table.state, toneOf(table.state))}</td>
-      <td class="number">${count(table.rows)}</td><td><progress max="1" value="${part}">${Math.round(part * 100)} %</progress></td></tr>`
-  }
-  const snapshotCard = `<section class="card">
+  const bar = (percent: number | null): string =>
+    percent === null ? "<progress></progress>" : `<progress max="100" value="${percent}">${percent} %</progress>`
+  const rate = (rowsPerSecond: number | null): string => rowsPerSecond === null ? "–" : count(rowsPerSecond)
+  const tableRow = (table: SystemStatus["snapshot"]["tables"][number]): string =>
+    `<tr><th scope="row"><code>${escape(table.table)}</code></th><td>${badge(table.state, toneOf(table.state))}</td>
+      <td class="number">${count(table.rows)}</td><td class="number">${table.estimatedRows === null ? "–" : count(table.estimatedRows)}</td>
+      <td>${bar(table.percent)}</td><td class="number">${rate(table.rowsPerSecond)}</td>
+      <td class="number">${table.state === "done" ? "" : seconds(table.secondsLeft)}</td></tr>`
+  const isReading = snapshot.state === "reading"
+  const snapshotFacts = [
+    `${count(snapshot.tablesDone)} of ${count(snapshot.tables.length)} tables`,
+    `${count(snapshot.rows)} rows`,
+    ...(isReading ? [`${snapshot.percent} %`, `${rate(snapshot.rowsPerSecond)} rows/s`, `${seconds(snapshot.secondsLeft)} left`] : [])
+  ]
+  // While it goes on it is what a person waits for: then it comes first, over the whole width.
+  const snapshotCard = `<section class="card${isReading ? " wide" : ""}">
     <h2>Snapshot ${badge(snapshot.state, toneOf(snapshot.state))}</h2>
-    <p>${count(snapshot.tablesDone)} of ${count(snapshot.tables.length)} tables, ${count(rowsRead)} rows</p>
-    <progress max="${Math.max(1, snapshot.tables.length)}" value="${snapshot.tablesDone}"></progress>
-    <details${snapshot.state === "reading" ? " open" : ""}><summary>tables</summary>
-      <div class="scroll"><table>${snapshot.tables.map(tableRow).join("")}</table></div></details>
+    <p>${snapshotFacts.join(" · ")}</p>
+    ${bar(snapshot.percent)}
+    <details${isReading ? " open" : ""}><summary>tables</summary>
+      <div class="scroll"><table>
+        <thead><tr><th scope="col">table</th><th scope="col">state</th><th scope="col" class="number">rows</th>
+          <th scope="col" class="number" title="estimated from Postgres' statistics and what is read already">of about</th><th scope="col"></th>
+          <th scope="col" class="number">rows/s</th><th scope="col" class="number">time left</th></tr></thead>
+        <tbody>${snapshot.tables.map(tableRow).join("")}</tbody></table></div></details>
   </section>`
 
   const pipelineRow = (pipeline: SystemStatus["pipelines"][number]): string =>
@@ -113,5 +125,5 @@ export const statusView = (status: StatusAnswer, history: LagHistory): string =>
     `<li>${badge(check.state, toneOf(check.state))} ${escape(check.name)}${check.reason === null ? "" : `: ${escape(check.reason)}`}</li>`)
   const checksCard = checks.length === 0 ? "" : `<section class="card wide"><h2>This process</h2><ul>${checks.join("")}</ul></section>`
 
-  return `${summary}<div class="cards">${captureCard}${snapshotCard}${pipelinesCard}${checksCard}</div>`
+  return `${summary}<div class="cards">${isReading ? snapshotCard + captureCard : captureCard + snapshotCard}${pipelinesCard}${checksCard}</div>`
 }

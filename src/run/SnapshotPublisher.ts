@@ -76,8 +76,8 @@ const chunksPerReader = 2
 /** Enough that a send is worth it. */
 const recordsPerSend = 4_000
 
-/** Of wide rows fewer; counted as they come from Postgres. */
-const bytesPerSend = 2_097_152
+/** Of wide rows fewer: as many batches of bytes, as they come from Postgres, as fill a request when they are envelopes. */
+const batchesPerSend = 2
 
 /** Rows of a piece; empty: there are no more. */
 interface PieceChunk extends Snapshot.Chunk {
@@ -105,8 +105,8 @@ class Batch implements PublishedRows {
   readonly tables: Array<Relation> = []
   bytes = 0
 
-  isFull(): boolean {
-    return this.records.length >= recordsPerSend || this.bytes >= bytesPerSend
+  isFull(batchBytes: number): boolean {
+    return this.records.length >= recordsPerSend || this.bytes >= batchBytes * batchesPerSend
   }
 }
 
@@ -117,6 +117,7 @@ const publishChunks = Effect.fnUntraced(function*(
   chunks: Queue.Dequeue<PieceChunk>,
   progress: SnapshotProgress
 ) {
+  const { publish: { batchBytes } } = yield* AppConfig
   const numbering = new Numbering(work)
   const piecesLeft = new Map(plans.map(({ pieces, relation }) => [relation, pieces.length]))
   const pieceRows = new Map<Piece, number>()
@@ -150,7 +151,7 @@ const publishChunks = Effect.fnUntraced(function*(
       }
     }
     yield* encode
-    if (batch.isFull()) yield* send
+    if (batch.isFull(batchBytes)) yield* send
   }
   numbering.marks.end()
   yield* encode

@@ -58,13 +58,16 @@ const secondsLeft = (rows: number, part: number, rowsPerSecond: number | null): 
 
 const rounded = (value: number | null): number | null => value === null ? null : Math.round(value)
 
-/** For a line of the log or the terminal: `412,000 rows (37 %), 45,000 rows/s, 15 s left, 3 of 18 tables done`. */
-export const describe = ({ percent, rows, rowsPerSecond, secondsLeft, tables, tablesDone }: SnapshotStatus): string =>
+/** A line for people: `3 of 18 tables, 412,000 rows`, and while reading `…, 37 %, 45,000 rows/s, 15 s left`. */
+export const describe = ({ percent, rows, rowsPerSecond, secondsLeft, state, tables, tablesDone }: SnapshotStatus): string =>
   [
-    `${amount(rows)} rows (${Math.floor(percent)} %)`,
-    ...(rowsPerSecond === null ? [] : [`${amount(rowsPerSecond)} rows/s`]),
-    ...(secondsLeft === null ? [] : [`${duration(secondsLeft)} left`]),
-    `${tablesDone} of ${tables.length} tables done`
+    `${tablesDone} of ${tables.length} tables`,
+    `${amount(rows)} rows`,
+    ...(state !== "reading" ? [] : [
+      `${Math.floor(percent)} %`,
+      `${amount(rowsPerSecond ?? 0)} rows/s`,
+      ...(secondsLeft === null ? [] : [`${duration(secondsLeft)} left`])
+    ])
   ].join(", ")
 
 const amount = (value: number): string => value.toLocaleString("en-US")

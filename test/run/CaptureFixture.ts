@@ -26,7 +26,7 @@ export interface CaptureUnderTest {
   readonly written: ReadonlyArray<OutgoingRecord>
   /** Until a record that was acknowledged (also before the call) satisfies `is`. */
   readonly until: (is: (record: OutgoingRecord) => boolean) => Effect.Effect<OutgoingRecord>
-  /** Until all that is committed now is acknowledged: writes a row into `public.fence` and waits for it. */
+  /** Until all that is committed now is acknowledged: writes a row into `public.fence` and waits for it in the stream. */
   readonly caughtUp: Effect.Effect<void>
   /** Before each write to Kafka: wait on what this gives. */
   gate: (records: ReadonlyArray<OutgoingRecord>) => Effect.Effect<void>
@@ -36,7 +36,7 @@ export interface CaptureUnderTest {
 }
 
 export interface CaptureOptions {
-  /** Comma-separated; `public.fence` is made and captured besides, last, so that a snapshot that has it has all before it. */
+  /** Comma-separated; `public.fence` is made and captured besides. */
   readonly tables: string
   readonly ddl: string
   readonly overrides?: TestConfig.Overrides
@@ -104,9 +104,12 @@ export const withCapture = <A, E>(
         const id = ++fences
         return Effect.promise(() => database.query("insert into public.fence values ($1)", [id])).pipe(
           Effect.andThen(until((record) => record.topic.endsWith(".public.fence") && record.key?.toString() === `{"id":${id}}`)),
-          Effect.asVoid
+          Effect.map((record) => envelope(record).op === "c")
         )
-      }),
+      }).pipe(
+        Effect.repeat({ while: (isStreamed) => !isStreamed }), // a snapshot that has the row may read it before others
+        Effect.asVoid
+      ),
       read: (table) => Effect.promise(() => topics.readTopic(`${topics.prefix}.${table}`))
     }
     return yield* test(capture)
