@@ -78,10 +78,12 @@ export const openReader = Effect.fnUntraced(function*(
    * kafkajs hands over no batch that holds only markers of transactions, as capture's fence leaves them, or what compaction left
    * behind. At the end of a partition they would be counted as lag for ever.
    */
-  const skip = async ({ lastOffset, partition, topic }: ConsumerEndBatchProcessEvent["payload"]): Promise<void> => {
+  const skip = async ({ fetchedOffset, lastOffset, partition, topic }: ProcessedBatch): Promise<void> => {
     const fromOffset = next.get(`${topic}/${partition}`)
     const nextOffset = BigInt(lastOffset) + 1n
     if (isClosing || fromOffset === undefined || nextOffset <= fromOffset) return
+    // Fetched before the seek, from the offset that Kafka remembers: it may be beyond the checkpoint, and says nothing of what is between.
+    if (BigInt(fetchedOffset) !== fromOffset) return
     if (!(await options.skip({ topic, partition }, fromOffset, nextOffset))) return position([{ topic, partition }])
     next.set(`${topic}/${partition}`, nextOffset)
     await consumer.commitOffsets([{ topic, partition, offset: String(nextOffset) }]).catch(() => {})
@@ -113,7 +115,7 @@ export const openReader = Effect.fnUntraced(function*(
   })
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
     if (payload.batchSize > 0) return
-    positioned = positioned.then(() => skip(payload)) // the partition's next batch waits for it
+    positioned = positioned.then(() => skip(payload as ProcessedBatch)) // the partition's next batch waits for it
     positioned.catch(fail)
   })
   consumer.on(consumer.events.CRASH, ({ payload }) => fail(payload.error))
@@ -166,8 +168,9 @@ export const openReader = Effect.fnUntraced(function*(
 
 type Verdict = "applied" | "reread" | "abandoned"
 
-/** What kafkajs' types leave out: the offset that was asked for. */
+/** What kafkajs' types leave out: the offset that was asked for. Its event has it by our patch. */
 type FetchedBatch = Batch & { readonly fetchedOffset: string }
+type ProcessedBatch = ConsumerEndBatchProcessEvent["payload"] & { readonly fetchedOffset: string }
 
 const startedOver = (topic: string, partition: number, fromOffset: bigint): ConsumeError =>
   new ConsumeError({

@@ -99,6 +99,27 @@ layer(services, { excludeTestServices: true })("a reader of a topic with markers
     }).pipe(Effect.scoped))
 })
 
+layer(services, { excludeTestServices: true })("a reader whose checkpoint is behind what Kafka remembers of its group", (it) => {
+  it.effect("reads what is between, whatever the markers at the end say", () =>
+    Effect.gen(function*() {
+      const { topic } = yield* topicWith("restored", 2)
+      const { admin } = yield* TestTopics
+      yield* leaveMarkers(topic) // offset 2
+      const groupId = `${topic}.reader`
+      yield* Effect.promise(() => admin.setOffsets({ groupId, topic, partitions: [{ partition: 0, offset: "2" }] }))
+      const queue = yield* openReader({
+        groupId,
+        topics: [topic],
+        maxBytesPerPartition: 1_048_576,
+        // Late, so that the markers behind the group's offset have been fetched by then.
+        nextOffsets: () => new Promise((resolve) => setTimeout(() => resolve([0n]), 700)),
+        skip: (_, fromOffset) => Promise.resolve(fromOffset === 0n)
+      })
+      const { fromOffset, nextOffset } = yield* Queue.take(queue)
+      assert.deepStrictEqual([fromOffset, nextOffset], [0n, 3n])
+    }).pipe(Effect.scoped))
+})
+
 layer(services, { excludeTestServices: true })("dead letters", (it) => {
   it.effect("take a whole fetch of bad records, and one too large without its value", () =>
     Effect.gen(function*() {
