@@ -106,8 +106,12 @@ const readSnapshot = Effect.fnUntraced(function*(client: pg.Client, { publicatio
   const name = TableName.format(table)
   const [row] = yield* sqlOn(client).query<{ visible: string; micros: bigint; published: boolean }>(`Taking a snapshot of ${name}`, `
     select pg_current_snapshot()::text as visible, (extract(epoch from now()) * 1000000)::bigint as micros,
-      exists (select from pg_publication_tables where pubname = $1 and schemaname = $2 and tablename = $3) as published`,
-    [publication, table.schema, table.table])
+      exists (
+        select from pg_publication p where pubname = $1 and (
+          puballtables
+          or exists (select from pg_publication_rel where prpubid = p.oid and prrelid = to_regclass($2))
+          or exists (select from pg_publication_namespace n join pg_class c on c.relnamespace = n.pnnspid where n.pnpubid = p.oid and c.oid = to_regclass($2)))
+      ) as published`, [publication, TableName.toSql(table)])
   if (!row!.published) {
     yield* unreadable(`Table ${name} is not in publication ${publication}, so its changes are not streamed: \`cdc snapshot ${name}\` puts it back and reads it`)
   }

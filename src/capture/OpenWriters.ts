@@ -35,9 +35,15 @@ interface Holder {
   readonly holder: string
 }
 
-/** Locks that a transaction takes to change rows or the table itself; of a partitioned table those on any part of it. */
+/**
+ * Locks that a transaction takes to change rows or the table itself; of a partitioned table those on any part of it. From `pg_inherits`, because
+ * `pg_partition_tree` would wait for a lock that a migration holds.
+ */
 const writersOf = `l.virtualtransaction as holder
   from pg_locks l
   where l.locktype = 'relation' and l.granted and l.database = (select oid from pg_database where datname = current_database())
     and l.mode in ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
-    and (l.relation = to_regclass($1) or l.relation in (select relid from pg_partition_tree(to_regclass($1))))`
+    and l.relation in (
+      with recursive parts as (
+        select to_regclass($1)::oid as oid union all select inhrelid from pg_inherits join parts on inhparent = parts.oid)
+      select oid from parts)`

@@ -69,9 +69,10 @@ export const make = (stateSchema: string, slot: string) => {
   /** Wakes a running capture when the transaction commits. */
   const request = Effect.fnUntraced(function*(sql: Sql, wanted: Request) {
     const [row] = yield* sql.query<{ id: bigint }>(`Asking for ${TableName.format(wanted.table)} to be read again`, `
-      with estimated as (
-        select sum(greatest(reltuples, 0))::bigint as rows from pg_class
-        where oid = to_regclass($3) and relkind = 'r' or oid in (select relid from pg_partition_tree(to_regclass($3)) where isleaf)),
+      with recursive parts as (
+        select to_regclass($3)::oid as oid
+        union all select c.oid from pg_inherits join parts on inhparent = parts.oid join pg_class c on c.oid = inhrelid and c.relispartition),
+      estimated as (select sum(greatest(reltuples, 0))::bigint as rows from pg_class join parts using (oid) where relkind = 'r'),
       told as (select pg_logical_emit_message(true, $8::text, $1::text))
       insert into ${rereads} (slot, table_name, condition, sweep, reason, state, bounds, estimated_rows, started_at)
       select $1, $2, $4, $5, $6, $7, $9, estimated.rows, case when $7 = 'sweeping' then now() end from estimated, told

@@ -1,0 +1,140 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Latch } from "effect"
+import { type CaptureUnderTest, disorder, envelope, finalState, withCapture } from "./CaptureFixture.ts"
+import { connection, isIncremental, rereading } from "./Rereading.ts"
+
+const tiny = { snapshot: { chunkBytes: 6_000 } }
+const rowsOf = (n: number) => `select n, 'v' || n from generate_series(1, ${n}) n`
+
+const run = (capture: CaptureUnderTest, statement: string) => Effect.promise(() => capture.database.query(statement))
+
+/** Set up, with the first snapshot done and the stream at its end. */
+const started = Effect.fnUntraced(function*(capture: CaptureUnderTest) {
+  yield* capture.setup
+  const requests = yield* rereading(capture)
+  const loop = yield* capture.start
+  yield* capture.caughtUp
+  yield* capture.caughtUp // the first may have been in the snapshot
+  return { ...requests, loop }
+})
+
+/** Holds the first record of a re-read until it is opened. */
+const heldAtFirstRead = Effect.fnUntraced(function*(capture: CaptureUnderTest) {
+  const reached = yield* Latch.make(false)
+  const goOn = yield* Latch.make(false)
+  capture.gate = (records) => records.some(isIncremental) ? Effect.andThen(reached.open, goOn.await) : Effect.void
+  return { reached: reached.await, goOn: goOn.open }
+})
+
+const done = { error: null, state: "done" }
+const outcome = ({ error, state }: { readonly error: string | null; readonly state: string }) => ({ error, state })
+
+describe("a table that is read again", () => {
+  it.live("may be truncated meanwhile: nothing of before comes back", () =>
+    withCapture({ tables: "public.t", ddl: `create table public.t (id int primary key, v text); insert into public.t ${rowsOf(60)}`, overrides: tiny }, (capture) =>
+      Effect.gen(function*() {
+        const { ask, finished } = yield* started(capture)
+        const { goOn, reached } = yield* heldAtFirstRead(capture)
+        const id = yield* ask("public.t")
+        yield* reached
+        yield* run(capture, "truncate public.t; insert into public.t values (50, 'new')")
+        yield* goOn
+        assert.deepStrictEqual(outcome(yield* finished(id)), done)
+        yield* capture.caughtUp
+        const records = yield* capture.read("public.t")
+        assert.deepStrictEqual(disorder(records), [])
+        const truncated = new Map(records.filter((record) => record.value !== null && envelope(record).op === "t").map(({ offset, partition }) => [partition, offset]))
+        const after = records.filter(({ offset, partition }) => BigInt(offset) > BigInt(truncated.get(partition)!))
+        assert.deepStrictEqual([...new Set(after.flatMap((record) => record.value === null ? [] : [envelope(record).after?.v]))], ["new"])
+      })))
+
+  it.live("may get other columns meanwhile, and begins anew under another key", () =>
+    withCapture({ tables: "public.t", ddl: `create table public.t (id int primary key, v text not null); insert into public.t ${rowsOf(60)}`, overrides: tiny }, (capture) =>
+      Effect.gen(function*() {
+        const { ask, finished } = yield* started(capture)
+        const first = yield* heldAtFirstRead(capture)
+        const id = yield* ask("public.t")
+        yield* first.reached
+        yield* run(capture, "alter table public.t add column w int default 7; alter table public.t rename column v to u")
+        yield* first.goOn
+        assert.deepStrictEqual(outcome(yield* finished(id)), done)
+        const last = envelope((yield* capture.read("public.t")).filter(isIncremental).at(-1)!).after!
+        assert.deepStrictEqual(Object.keys(last), ["id", "u", "w"])
+
+        const second = yield* heldAtFirstRead(capture)
+        const again = yield* ask("public.t")
+        yield* second.reached
+        yield* run(capture, "alter table public.t drop constraint t_pkey; alter table public.t add primary key (u, id)")
+        yield* second.goOn
+        const { error, rows, state } = yield* finished(again)
+        assert.deepStrictEqual({ error, rows, state }, { ...done, rows: "60" })
+        const keys = (yield* capture.read("public.t")).filter(isIncremental).map(({ key }) => key!.toString())
+        assert.strictEqual(new Set(keys.filter((key) => key.startsWith("{\"u\":"))).size, 60)
+      })))
+
+  it.live("and is dropped, or has no key, is not; the next one has its turn", () =>
+    withCapture({
+      tables: "public.gone, public.keyless, public.parts",
+      ddl: `create table public.gone (id int primary key);
+        create table public.keyless (v text); alter table public.keyless replica identity full;
+        create table public.parts (id int primary key, v text) partition by range (id);
+        create table public.low partition of public.parts for values from (0) to (25); create table public.high partition of public.parts default;
+        insert into public.parts ${rowsOf(60)}`,
+      overrides: tiny
+    }, (capture) =>
+      Effect.gen(function*() {
+        const { ask, finished } = yield* started(capture)
+        const holder = yield* connection(capture.database)
+        yield* Effect.promise(() => holder.query("begin; insert into public.gone values (1)"))
+        const gone = yield* ask("public.gone") // waits for the writer
+        const keyless = yield* ask("public.keyless")
+        const parts = yield* ask("public.parts", { condition: "parts.v like '%7' -- the last digit" })
+        yield* Effect.promise(() => holder.query("rollback; drop table public.gone"))
+        const [goneEnd, keylessEnd, partsEnd] = yield* Effect.all([finished(gone), finished(keyless), finished(parts)])
+        assert.match(goneEnd.error!, /public\.gone is not in (the database any more|publication)/)
+        assert.match(keylessEnd.error!, /public\.keyless has no key/)
+        assert.deepStrictEqual(partsEnd, { ...done, rows: "6" })
+        const read = (yield* capture.read("public.parts")).filter(isIncremental).map((record) => Number(envelope(record).after!.id))
+        assert.deepStrictEqual(read.toSorted((a, b) => a - b), [7, 17, 27, 37, 47, 57])
+      })))
+
+  it.live("publishes a part again at a higher position if it died before that was noted", () =>
+    withCapture({ tables: "public.t", ddl: `create table public.t (id int primary key, v text); insert into public.t ${rowsOf(30)}` }, (capture) =>
+      Effect.gen(function*() {
+        const { ask, finished, loop } = yield* started(capture)
+        const holder = yield* connection(capture.database)
+        const { goOn, reached } = yield* heldAtFirstRead(capture)
+        const id = yield* ask("public.t")
+        yield* reached
+        yield* Effect.promise(() => holder.query("begin; select from cdc.rereads for update")) // the progress can't be noted
+        yield* goOn
+        yield* capture.until(isIncremental)
+        yield* Fiber.interrupt(loop)
+        yield* Effect.promise(() => holder.query("rollback"))
+        yield* capture.start
+        assert.deepStrictEqual(outcome(yield* finished(id)), done)
+        const records = yield* capture.read("public.t")
+        assert.deepStrictEqual(disorder(records), [])
+        assert.strictEqual(records.filter(isIncremental).length, 60)
+        assert.strictEqual(finalState(records).size, 30)
+      })))
+
+  it.live("waits for a migration without standing in its way", () =>
+    withCapture({ tables: "public.t", ddl: `create table public.t (id int primary key, v text); insert into public.t ${rowsOf(30)}` }, (capture) =>
+      Effect.gen(function*() {
+        const { ask, delayed, finished } = yield* started(capture)
+        const { goOn, reached } = yield* heldAtFirstRead(capture)
+        const migration = yield* connection(capture.database)
+        const id = yield* ask("public.t")
+        yield* reached
+        // Nothing of ours holds the table while rows are being published.
+        yield* Effect.promise(() => migration.query("set lock_timeout = '5s'; begin; alter table public.t add column w int default 1"))
+        yield* goOn
+        assert.deepStrictEqual(outcome(yield* finished(id)), done)
+        const second = yield* ask("public.t")
+        yield* delayed(second)
+        yield* Effect.promise(() => migration.query("commit"))
+        assert.deepStrictEqual(outcome(yield* finished(second)), done)
+        assert.strictEqual(envelope((yield* capture.read("public.t")).at(-1)!).after!.w, 1)
+      })))
+})
