@@ -10,6 +10,7 @@ import { register } from "../materialize/Registration.ts"
 import { keepChecked, openCheckpoint } from "./PipelineCheckpoint.ts"
 import { plan, type Step } from "./PipelineBatches.ts"
 import { PipelineObserver } from "./PipelineObserver.ts"
+import * as WalHeadroom from "./WalHeadroom.ts"
 
 /**
  * Runs one pipeline for ever: topics → batches → one Postgres transaction each. What can be retried is, with back-off, from
@@ -25,7 +26,7 @@ export const runPipeline = Effect.fnUntraced(function*(pipeline: Pipeline) {
     return yield* Effect.raceAllFirst([
       applyAll(pipeline.name, queue, materializer),
       retryPendingAll(materializer),
-      wakeAll(materializer),
+      wakeAll(pipeline.name, materializer),
       keepChecked(pipeline.name, topics, materializer)
     ])
   }))
@@ -142,13 +143,22 @@ const retryPendingAll = Effect.fnUntraced(function*(materializer: Materializer) 
   return yield* Effect.forever(Effect.flatMap(retry, ({ settled }) => settled > 0 ? Effect.void : pause))
 })
 
-/** Writes what time alone changes, as it falls due; looks at least every second, since a batch may have made something due sooner. */
-const wakeAll = (materializer: Materializer) =>
-  whileContended(materializer.wake).pipe(
-    Effect.flatMap(({ nextIn, woken }) =>
-      woken > 0 && nextIn !== null && nextIn <= 0n ? Effect.void : Effect.sleep(Duration.millis(pauseMillis(nextIn)))),
-    Effect.forever
-  )
+/**
+ * Writes what time alone changes, as it falls due; looks at least every second, since a batch may have made something due sooner.
+ * Waits while capture is so far behind that more WAL could cost it the slot.
+ */
+const wakeAll = Effect.fnUntraced(function*(name: string, materializer: Materializer) {
+  const { source } = yield* AppConfig
+  const observer = yield* PipelineObserver
+  const tell = (remark: string) => Effect.andThen(Effect.sync(() => observer.state(name, "running", remark)), Effect.logWarning(remark))
+  const gate = yield* WalHeadroom.makeGate(WalHeadroom.read(yield* Postgres, source.slot), {
+    paused: tell(`timers wait: capture is behind, and slot ${source.slot} has less than half of max_slot_wal_keep_size left`),
+    resumed: Effect.andThen(Effect.sync(() => observer.state(name, "running")), Effect.logInfo("timers go on"))
+  })
+  const wake = Effect.andThen(gate, whileContended(materializer.wake))
+  return yield* Effect.forever(Effect.flatMap(wake, ({ nextIn, woken }) =>
+    woken > 0 && nextIn !== null && nextIn <= 0n ? Effect.void : Effect.sleep(Duration.millis(pauseMillis(nextIn)))))
+})
 
 /** At least 100 ms: what is due and was not taken is another instance's. */
 const pauseMillis = (nextIn: bigint | null): number =>

@@ -4,6 +4,7 @@ export type PipelineState = "starting" | "running" | "retrying" | "stopped"
 
 /** What a running pipeline tells whoever watches: metrics, readiness. Called once a batch, never per row. */
 export interface PipelineObserver {
+  /** `why` it does not run; of one that runs, a remark. */
   readonly state: (pipeline: string, state: PipelineState, why?: string) => void
   readonly applied: (pipeline: string, batch: {
     readonly changes: number
