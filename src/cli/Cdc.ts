@@ -5,6 +5,7 @@ import { explain } from "./Explain.ts"
 import { pipeline } from "./Pipeline.ts"
 import { run } from "./Run.ts"
 import { setup } from "./Setup.ts"
+import { snapshot } from "./Snapshot.ts"
 import { start } from "./Start.ts"
 import { status } from "./Status.ts"
 import { teardown } from "./Teardown.ts"
@@ -23,6 +24,6 @@ export const cdc = Command.make("cdc").pipe(
     { command: "DATABASE_URL=postgres://… KAFKA_BROKERS=host:9092 cdc setup", description: "Prepare your own database and Kafka, once" },
     { command: "DATABASE_URL=postgres://… KAFKA_BROKERS=host:9092 cdc run", description: "Capture it and keep its aggregates" }
   ]),
-  Command.withSubcommands([start, setup, validate, run, capture, pipeline, status, explain, verify, teardown]),
+  Command.withSubcommands([start, setup, validate, run, capture, pipeline, snapshot, status, explain, verify, teardown]),
   Command.withGlobalFlags([ConfigFile])
 )

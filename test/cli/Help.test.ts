@@ -15,7 +15,7 @@ const helpOf = async (verb: string) => {
 }
 
 describe("the help of every verb", () => {
-  for (const verb of ["start", "setup", "validate", "run", "capture", "pipeline", "status", "explain", "verify", "teardown"]) {
+  for (const verb of ["start", "setup", "validate", "run", "capture", "pipeline", "snapshot", "status", "explain", "verify", "teardown"]) {
     it(`${verb}: says what it does, shows examples, knows --config`, async () => {
       const help = await helpOf(verb)
       assert.match(help.usage, new RegExp(`^cdc ${verb}\\b`))
