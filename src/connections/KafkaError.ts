@@ -49,5 +49,5 @@ const describe = (cause: unknown): string => {
     if (error instanceof AggregateError) error.errors.slice(0, 2).forEach(collect)
   }
   collect(cause)
-  return messages.length === 0 ? String(cause) : messages.join(": ")
+  return messages.length === 0 ? String(cause) : messages.join(": ").replace(/\.$/, "")
 }
