@@ -108,7 +108,7 @@ const keptWal = ({ settings }: SourceFacts): Check => {
 
 const day = 86_400_000
 
-const timeouts = ({ settings }: SourceFacts, expected: SourceExpectations): Check => {
+const timeouts = ({ server, settings }: SourceFacts, expected: SourceExpectations): Check => {
   const findings: Array<Finding> = []
   const idleSlot = settings.get("idle_replication_slot_timeout") ?? 0
   if (idleSlot > 0) {
@@ -123,7 +123,7 @@ const timeouts = ({ settings }: SourceFacts, expected: SourceExpectations): Chec
   for (const [name, least] of [["statement_timeout", 30_000], ["transaction_timeout", 60_000], ["idle_in_transaction_session_timeout", 10_000]] as const) {
     const value = settings.get(name) ?? 0
     if (value > 0 && value < least) {
-      findings.push(warning(name, `is ${value} ms for this role: a pipeline's batch can take longer`, `ALTER ROLE … SET ${name} = ${least}, or 0`))
+      findings.push(warning(name, `is ${value} ms for this role: a pipeline's batch can take longer`, `ALTER ROLE ${server.role} SET ${name} = ${least}, or 0`))
     }
   }
   return { name: "timeouts", fine: "none that would end what capture or pipelines do", findings }

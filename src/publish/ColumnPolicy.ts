@@ -54,5 +54,5 @@ const truncated = (characters: number): EncodeText => (text) => {
 }
 
 /** Why a key column can't be left out or cut: without it a row could not be told from another. */
-export const keyNeeded = (column: string): string =>
+const keyNeeded = (column: string): string =>
   `${column} is part of its table's key, and rows could not be told apart without it: take it off columns.exclude and columns.truncate, or hash it (columns.hash)`

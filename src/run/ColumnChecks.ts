@@ -8,7 +8,6 @@ import type { Relation } from "../domain/RowChange.ts"
 import * as TableName from "../domain/TableName.ts"
 import type { Pipeline } from "../materialize/Pipeline.ts"
 import { columnsRead } from "../materialize/SourceColumns.ts"
-import { keyNeeded } from "../publish/ColumnPolicy.ts"
 
 type Columns = Settings["columns"]
 
@@ -45,7 +44,7 @@ const placeProblem = (column: Treated, relations: ReadonlyArray<Relation>): Read
   if (relation === undefined) return [warning(thing, `names ${name}, and ${TableName.format(column)} is not captured`, "correct the name, or take it off")]
   const index = relation.columns.findIndex((found) => found.name === column.column)
   if (index === -1) return [warning(thing, `names ${name}, which ${TableName.format(column)} has not (yet)`, "correct the name, if the column is not to be added later")]
-  if (relation.key.includes(index) && column.option !== "hash") return [error(thing, `names a column of a key, and rows could not be told apart without it`, keyNeeded(name))]
+  if (relation.key.includes(index) && column.option !== "hash") return [error(thing, `names ${name}, which is part of its table's key: rows could not be told apart without it`, "take it off, or hash it (columns.hash)")]
   return []
 }
 

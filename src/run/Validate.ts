@@ -15,8 +15,8 @@ import type { Pipeline } from "../materialize/Pipeline.ts"
 import { checkTopics, type TopicFacts, topicsCheck } from "../publish/TopicChecks.ts"
 import * as Topics from "../publish/Topics.ts"
 import { checkColumns } from "./ColumnChecks.ts"
-import { checkModes } from "./ModeChecks.ts"
 import * as Journal from "./Journal.ts"
+import { checkModes, checkSources } from "./PipelineChecks.ts"
 import * as SlotCheck from "./SlotCheck.ts"
 
 const slotCheckName = "replication slot"
@@ -44,6 +44,7 @@ export const validate = Effect.fnUntraced(function*(pipelines: ReadonlyArray<Pip
       ...(facts === undefined ? [] : checkSource(facts, settings.source)),
       ...(state === undefined ? [] : [slotCheck(state, settings.source)]),
       ...(facts === undefined ? [] : [checkColumns(settings.columns, relations, pipelines)]),
+      checkSources(settings.source.tables, pipelines),
       checkModes(settings.types, pipelines),
       ...(topics === undefined ? [] : [reached("Kafka", settings.kafka.brokers.join(", "), topics)]),
       ...(topics?._tag === "Success" ? checkTopics(topics.success, settings) : [])

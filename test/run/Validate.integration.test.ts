@@ -161,7 +161,7 @@ describe("validate", () => {
       Effect.gen(function*() {
         const checked = serious(yield* findings(capture, [readsEmail]))
         assert.deepStrictEqual(checked, { "columns that must not leave": [
-          "error: columns.exclude names a column of a key, and rows could not be told apart without it",
+          "error: columns.exclude names public.people.id, which is part of its table's key: rows could not be told apart without it",
           "warning: columns.exclude names public.people.nosuch, which public.people has not (yet)",
           "warning: columns.hash names other.table.x, and other.table is not captured",
           "error: columns.exclude names public.people.id, which pipeline mailing reads",

@@ -1,6 +1,20 @@
 import type { Settings } from "../Config.ts"
-import { type Check, error, type Finding } from "../domain/Finding.ts"
+import { type Check, error, type Finding, warning } from "../domain/Finding.ts"
+import * as TableName from "../domain/TableName.ts"
 import { unavailableValue } from "../domain/UnavailableValue.ts"
+import type { Pipeline } from "../materialize/Pipeline.ts"
+
+/** Whether each pipeline's tables are captured. Pure. */
+export const checkSources = (tables: ReadonlyArray<TableName.TableName>, pipelines: ReadonlyArray<Pipeline>): Check => {
+  const captured = new Set(tables.map(TableName.format))
+  const missing = (pipeline: Pipeline) => [...new Set(pipeline.sources.map(({ table }) => TableName.format(table)))].filter((name) => !captured.has(name))
+  return {
+    name: "pipelines",
+    fine: pipelines.length === 0 ? "none enabled" : pipelines.map(({ name }) => name).join(", "),
+    findings: pipelines.filter((pipeline) => missing(pipeline).length > 0).map((pipeline) =>
+      warning(`Pipeline ${pipeline.name}`, `reads ${missing(pipeline).join(", ")}, which is not captured`, "add it to source.tables, or take the pipeline off pipelines.enabled"))
+  }
+}
 
 /** Pipelines read decimals as text, and know a value that is not there by its placeholder; all other modes are the same to them. Pure. */
 export const checkModes = (types: Settings["types"], pipelines: ReadonlyArray<unknown>): Check => ({
