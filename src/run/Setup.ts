@@ -16,6 +16,7 @@ import { createSharedTables } from "../materialize/Registration.ts"
 import * as Fence from "../publish/Fence.ts"
 import * as Tails from "../publish/Tails.ts"
 import * as Topics from "../publish/Topics.ts"
+import { requestAdded } from "./AddedTables.ts"
 import * as Journal from "./Journal.ts"
 import * as SlotCheck from "./SlotCheck.ts"
 
@@ -36,6 +37,8 @@ export const setup = Effect.scoped(Effect.gen(function*() {
   lines.push(yield* ensurePublication(postgres, source.publication, source.tables, server.version))
   if (facts.slot !== undefined) {
     lines.push(`replication slot ${source.slot}: there, confirmed to ${Lsn.format(facts.slot.confirmedFlush)}`)
+    const added = yield* requestAdded
+    if (added.length > 0) lines.push(`re-reads: asked for ${added.join(", ")}; restart capture, so that it has them in its configuration`)
     return lines
   }
   lines.push(...(yield* begin(journal, wanted, 0)))
@@ -80,8 +83,7 @@ const prepare = Effect.gen(function*() {
     topic: TopicName.ofTable(kafka.topicPrefix, relation), hasKey: relation.key.length > 0, table: relation
   }))
   const journal = yield* Journal.open(source.slot)
-  const entry = yield* journal.read
-  const look = SlotCheck.look(state, source, { journal: () => entry, tail: undefined, isReader: false })
+  const look = SlotCheck.look(state, source, { journal: journal.read, tail: undefined, isReader: false })
   const lines: Array<string> = []
   return { journal, lines, look, server, wanted }
 })
@@ -175,7 +177,7 @@ const ensurePublication = Effect.fnUntraced(function*(
   const missing = publication.allTables ? [] : tables.filter((table) => !publication.tables.has(TableName.format(table)))
   if (missing.length === 0) return `publication ${name}: there, with all ${tables.length} tables`
   yield* Publication.addTables(sql, name, missing)
-  return `publication ${name}: added ${missing.map(TableName.format).join(", ")}; once the first snapshot is done, their rows of before are not read by themselves`
+  return `publication ${name}: added ${missing.map(TableName.format).join(", ")}`
 })
 
 const report = (what: string, created: ReadonlyArray<string>, there: number, detail: string): string =>

@@ -1,5 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch } from "effect"
+import { AppConfig } from "../../src/Config.ts"
+import * as TableName from "../../src/domain/TableName.ts"
+import * as CaptureLoop from "../../src/run/CaptureLoop.ts"
+import * as Setup from "../../src/run/Setup.ts"
 import { type CaptureUnderTest, disorder, envelope, finalState, withCapture } from "./CaptureFixture.ts"
 import { connection, isIncremental, rereading } from "./Rereading.ts"
 
@@ -136,5 +140,27 @@ describe("a table that is read again", () => {
         yield* Effect.promise(() => migration.query("commit"))
         assert.deepStrictEqual(outcome(yield* finished(second)), done)
         assert.strictEqual(envelope((yield* capture.read("public.t")).at(-1)!).after!.w, 1)
+      })))
+
+  it.live("comes into the configuration with its rows once setup knows it, and its changes of meanwhile", () =>
+    withCapture({ tables: "public.t", ddl: `create table public.t (id int primary key); create table public.later (id int primary key, v text); insert into public.later ${rowsOf(20)}` }, (capture) =>
+      Effect.gen(function*() {
+        const { finished, loop } = yield* started(capture)
+        const widened = capture.provide(Effect.map(AppConfig, (settings) =>
+          AppConfig.of({ ...settings, source: { ...settings.source, tables: [...settings.source.tables, TableName.parse("public.later")] } })))
+        const settings = yield* widened
+        const withLater = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provideService(effect, AppConfig, settings)
+        const lines = yield* capture.provide(withLater(Setup.setup))
+        assert.match(lines.join("\n"), /re-reads: asked for public\.later/)
+        assert.notMatch((yield* capture.provide(withLater(Setup.setup))).join("\n"), /re-reads/)
+        yield* run(capture, "update public.later set v = 'while the old one runs' where id = 1; delete from public.later where id = 2")
+        yield* capture.caughtUp
+        yield* Fiber.interrupt(loop)
+        yield* Effect.forkScoped(capture.provide(withLater(CaptureLoop.run)))
+        const [{ id }] = yield* Effect.promise(() => capture.database.query<{ id: string }>("select id from cdc.rereads where table_name = 'public.later'")) as Effect.Effect<[{ id: string }]>
+        assert.deepStrictEqual(outcome(yield* finished(BigInt(id))), done)
+        const final = finalState(yield* capture.read("public.later"))
+        assert.strictEqual(final.size, 19)
+        assert.strictEqual(final.get("{\"id\":1}")!.v, "while the old one runs")
       })))
 })
