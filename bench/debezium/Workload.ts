@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs"
 import { text } from "node:stream/consumers"
 import type pg from "pg"
 import { to as copyTo } from "pg-copy-streams"
@@ -22,17 +23,19 @@ export interface Done {
   readonly truncates: ReadonlyMap<string, number>
 }
 
+const drift = readFileSync(new URL("drift.sql", import.meta.url), "utf8").replaceAll(/^--.*\n/gm, "").trim().split(/;\n?/).filter((statement) => statement !== "")
 const sessionCount = 4
 /** Below: keys of the tables' first rows. */
 const firstKey = 1_000_000
 
 /**
  * Random transactions on several sessions, statement by statement in turn, so that transactions interleave and commit in
- * another order than they began in. One statement is under way at a time, so the same seed makes the same choices. What
+ * another order than they began in; between them the statements of `drift.sql`, in its order. One statement is under way at a time, so the same seed makes the same choices. What
  * another session holds is soon refused, which is one more way for a transaction to fail.
  */
 export const run = async ({ database, databaseUrl, seed, tables, transactions }: WorkloadOptions): Promise<Done> => {
-  const sources = await keepPristine(database, tables)
+  const sources = await keepPristine(database, tables.filter(({ name }) => name.table !== "drifting"))
+  const drifts = drift[Symbol.iterator]()
   const random = seeded(seed, "workload")
   const sessions = await Promise.all(Array.from({ length: sessionCount }, () => Session.open(databaseUrl, random.fraction())))
   const counts = new Map<string, number>()
@@ -46,6 +49,7 @@ export const run = async ({ database, databaseUrl, seed, tables, transactions }:
       count(counts, kind)
       for (const table of committed) count(truncates, table)
       if (isOver) over++
+      if (isOver && over % Math.ceil(transactions / (drift.length + 1)) === 0) await database.query(drifts.next().value ?? "select")
     } else if (over < transactions) {
       const { kind, make } = random.pick(deck)
       const source = random.pick(sources)
@@ -55,6 +59,7 @@ export const run = async ({ database, databaseUrl, seed, tables, transactions }:
       count(counts, isDone ? kind : "refused by the database")
     }
   }
+  for (const statement of drifts) await database.query(statement)
   for (const session of sessions) await session.close()
   return { counts, truncates }
 }

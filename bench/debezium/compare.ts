@@ -99,7 +99,8 @@ const captureBoth = async (ground: Ground, undo: AsyncDisposableStack): Promise<
   return done
 }
 
-const compareTopics = async ({ ours, tables, theirs, topics }: Ground, { truncates }: Workload.Done): Promise<ReadonlyArray<Report.TopicComparison>> => {
+const compareTopics = async ({ database, ours, theirs, topics }: Ground, { truncates }: Workload.Done): Promise<ReadonlyArray<Report.TopicComparison>> => {
+  const tables = await Database.tablesOf(database) // one was altered
   const stored = await topics.read([theirs, ours].flatMap((prefix) => tables.map(({ name }) => TopicName.ofTable(prefix, name))))
   const eventsOf = (prefix: string) => tables.map(({ name }) => stored.get(TopicName.ofTable(prefix, name))!.map((partition) => partition.map(Event.read)))
   const [left, right] = [eventsOf(theirs), eventsOf(ours)]

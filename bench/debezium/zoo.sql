@@ -60,6 +60,9 @@ create table zoo.partitioned_north partition of zoo.partitioned for values in ('
 create table zoo.partitioned_rest partition of zoo.partitioned default;
 insert into zoo.partitioned select i, case when i % 2 = 0 then 'north' else 'south' end, 'n' || i from generate_series(1, 8) i;
 
+create type zoo.drifting_mood as enum ('calm');
+create table zoo.drifting (id int primary key, t text not null, n int, note text);
+
 -- Values stored out of line: an update that leaves them alone does not send them.
 
 create table zoo.toast (
