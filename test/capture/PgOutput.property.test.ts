@@ -141,6 +141,28 @@ describe("decode", () => {
     }), { numRuns: 2000 })
   })
 
+  it("survives real messages cut, spliced and overwritten", () => {
+    const part = fc.record({ frame: fc.constantFrom(...golden), from: fc.nat(), length: fc.nat(400) })
+    const pieces = fc.array(fc.oneof(part, fc.uint8Array({ maxLength: 12 })), { minLength: 1, maxLength: 5 })
+    const first = fc.constantFrom(...golden)
+    fc.assert(fc.property(first, fc.nat(), pieces, (frame, cut, rest) => {
+      const bytes = rest.map((piece) =>
+        piece instanceof Uint8Array ? piece : piece.frame.subarray(piece.from % piece.frame.length, piece.from % piece.frame.length + piece.length))
+      isMessage(Buffer.concat([frame.subarray(0, cut % (frame.length + 1)), ...bytes]))
+    }), { numRuns: 2000 })
+  })
+
+  it("reads no further than a message goes, whatever length it claims", () => {
+    const claims: ReadonlyArray<Buffer> = [
+      tagged("T", int(4, 0xffffffff), flags()), // tables
+      tagged("R", int(4, 1), text("s"), text("t"), Buffer.from("d"), int(2, 0xffff)), // columns
+      tagged("I", int(4, 1), Buffer.from("N"), int(2, 0xffff)), // values
+      tagged("I", int(4, 1), Buffer.from("N"), int(2, 1), Buffer.from("t"), int(4, 0xffffffff)), // bytes of a value
+      tagged("M", flags(), int(8, 1), text("p"), int(4, 0xffffffff)) // bytes of a message
+    ]
+    for (const bytes of claims) expect(isMessage(bytes)).toBe(false)
+  })
+
   it("says where it stopped, and nothing of what it read", () => {
     const bytes = encode({ _tag: "Insert", relationOid: 1, after: ["secret"] })
     expect(() => decode(bytes.subarray(0, -1))).toThrow(/6 bytes expected, 5 left at byte 13/)
