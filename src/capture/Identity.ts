@@ -33,20 +33,20 @@ export interface StoredServer {
 }
 
 /**
- * What Postgres knows of a slot, beside what Kafka does. The slot is read before the journal's entry is asked for, and the
- * journal moves first: so a slot beyond the entry was moved by somebody else, also while it is in use.
+ * What Postgres knows of a slot, beside what Kafka does. The journal is read after the slot, and moves before it: so a slot beyond
+ * the entry was moved by somebody else, also while a process of ours reads it.
  */
-export const look = Effect.fnUntraced(function*(
+export const look = Effect.fnUntraced(function*<E>(
   state: CaptureState,
   names: Names,
-  known: { readonly journal: () => JournalEntry | undefined } & Pick<SlotFacts, "tail" | "isReader">
-): Effect.fn.Return<SlotFacts, PostgresError, Postgres> {
+  known: { readonly journal: Effect.Effect<JournalEntry | undefined, E> } & Pick<SlotFacts, "tail" | "isReader">
+): Effect.fn.Return<SlotFacts, PostgresError | E, Postgres> {
   const sql = yield* Postgres
   const record = yield* state.load(sql)
   const slot = yield* Slot.read(sql, names.slot)
   const publication = yield* Publication.read(sql, names.publication)
   const stored = yield* readServer(sql)
-  const journal = known.journal()
+  const journal = yield* known.journal
   const server: ServerFacts = {
     systemIdentifier: stored.system_identifier,
     database: stored.database,

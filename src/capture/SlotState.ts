@@ -75,9 +75,7 @@ export const judge = (facts: SlotFacts): SlotState => {
   if (slot === undefined) return { _tag: "slotMissing" }
   if (slot.database !== record.database || slot.plugin !== "pgoutput") return { _tag: "slotElsewhere", database: slot.database, plugin: slot.plugin }
   if (slot.invalidated !== undefined) return { _tag: "slotLost", reason: slot.invalidated }
-  // While another process reads it, it moves: our look at the journal may be older. Who takes the slot looks again.
-  const isMoving = slot.active && !facts.isReader
-  if (journal !== undefined && slot.confirmedFlush > journal.confirmed && !isMoving) {
+  if (journal !== undefined && slot.confirmedFlush > journal.confirmed) {
     return { _tag: "slotMoved", found: slot.confirmedFlush, journalled: journal.confirmed }
   }
   if (publication === undefined) return { _tag: "publicationMissing" }
@@ -85,7 +83,7 @@ export const judge = (facts: SlotFacts): SlotState => {
   // A capture that was set up by an earlier version does not remember the row's xmin.
   const isAltered = memories.some(({ publicationXmin }) => publicationXmin !== undefined && publicationXmin !== publication.xmin)
   if (isAltered || publication.missingOperations.length > 0) return { _tag: "publicationAltered", missing: publication.missingOperations }
-  return isMoving ? { _tag: "standby" } : { _tag: "ready" }
+  return slot.active && !facts.isReader ? { _tag: "standby" } : { _tag: "ready" }
 }
 
 /**

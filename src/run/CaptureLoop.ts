@@ -1,11 +1,10 @@
-import { Duration, Effect, Exit, Latch, Redacted, Scope } from "effect"
+import { Duration, Effect, Exit, Latch, Scope } from "effect"
 import { CaptureError } from "../capture/CaptureError.ts"
 import * as CapturedTables from "../capture/CapturedTables.ts"
 import * as CaptureState from "../capture/CaptureState.ts"
 import * as Catalogue from "../capture/Catalogue.ts"
 import { ChangeReader } from "../capture/ChangeReader.ts"
 import * as Rereads from "../capture/Rereads.ts"
-import { requireDirect } from "../capture/Preflight.ts"
 import * as ReplicationStream from "../capture/ReplicationStream.ts"
 import { AppConfig } from "../Config.ts"
 import type { Kafka } from "../connections/Kafka.ts"
@@ -54,9 +53,7 @@ const maxDelayMillis = 2_000
  * what a topic already holds is not written again. Memory holds what the socket may buffer and two batches.
  */
 export const run: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres> = Effect.gen(function*() {
-  const { source } = yield* AppConfig
   const observer = yield* CaptureObserver
-  yield* requireDirect(new URL(Redacted.value(source.databaseUrl)).hostname)
   let delay = firstDelayMillis
   for (;;) {
     const started = Date.now()
@@ -81,8 +78,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   const observer = yield* CaptureObserver
   const state = CaptureState.make(source.stateSchema, source.slot)
   const journal = yield* Journal.open(source.slot)
-  const remembered = yield* journal.read
-  const before = yield* SlotCheck.check(state, source, { journal: () => remembered, tail: undefined, isReader: false })
+  const before = yield* SlotCheck.check(state, source, { journal: journal.read, tail: undefined, isReader: false })
   yield* journal.verifyTopic
   const { generatedColumns } = before.publication
   const catalogue = Catalogue.make(postgres)
@@ -185,7 +181,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
 const verifyHeld = Effect.fnUntraced(function*(state: CaptureState.CaptureState, journal: Journal.Journal, tail: Position | undefined, epoch: number) {
   const { source } = yield* AppConfig
   const remembered = yield* journal.read
-  const { entry, record } = yield* SlotCheck.checkHeld(state, source, { journal: () => remembered, tail }, epoch)
+  const { entry, record } = yield* SlotCheck.checkHeld(state, source, { journal: Effect.succeed(remembered), tail }, epoch)
   if (remembered?.epoch !== epoch) {
     yield* Effect.logWarning(`replication slot ${source.slot} has no entry in the journal yet: taken over as it stands, at ${Lsn.format(entry.confirmed)}`)
   }

@@ -17,20 +17,20 @@ export interface UsableSlot {
   readonly entry: SlotState.JournalEntry
 }
 
-type Known = Parameters<typeof Identity.look>[2]
+type Known<E> = Parameters<typeof Identity.look<E>>[2]
 
 /** What is known of a slot, and what state that is. Changes nothing. */
-export const look = Effect.fnUntraced(function*(state: CaptureState, names: SlotState.Names, known: Known) {
+export const look = Effect.fnUntraced(function*<E>(state: CaptureState, names: SlotState.Names, known: Known<E>) {
   const facts = yield* Identity.look(state, names, known)
   return { facts, state: SlotState.judge(facts) }
 })
 
 /** Fails, with what happened and the remedy, unless the slot may be read or waited for. */
-export const check = Effect.fnUntraced(function*(
+export const check = Effect.fnUntraced(function*<E>(
   state: CaptureState,
   names: SlotState.Names,
-  known: Known
-): Effect.fn.Return<UsableSlot, CaptureError | PostgresError, Postgres> {
+  known: Known<E>
+): Effect.fn.Return<UsableSlot, CaptureError | PostgresError | E, Postgres> {
   const { facts, state: found } = yield* look(state, names, known)
   const refusal = refusalOf(found, names)
   if (refusal !== undefined) return yield* refusal
@@ -72,18 +72,24 @@ export const watch = (
   names: SlotState.Names,
   last: () => SlotState.JournalEntry
 ): Effect.Effect<never, CaptureError | PostgresError, Postgres> =>
-  Effect.forever(Effect.andThen(
-    Effect.sleep(watchEveryMillis),
-    checkHeld(state, names, { journal: last, tail: undefined }, last().epoch)
-  ))
+  Effect.forever(Effect.gen(function*() {
+    yield* Effect.sleep(watchEveryMillis)
+    const known = { journal: Effect.sync(last), tail: undefined }
+    const { state: found } = yield* look(state, names, { ...known, isReader: true })
+    // Nobody can move a slot that we read: so this process was frozen, and replaced. The journal knows more than we remember of it.
+    if (found._tag === "slotMoved") {
+      return yield* new CaptureError({ reason: "interrupted", message: `Replication slot ${names.slot} was read by another process meanwhile` })
+    }
+    yield* checkHeld(state, names, known, last().epoch)
+  }))
 
 /** As `check`, by who reads the slot under `epoch`; a later one is retryable: the session begins again, under that. */
-export const checkHeld = Effect.fnUntraced(function*(
+export const checkHeld = Effect.fnUntraced(function*<E>(
   state: CaptureState,
   names: SlotState.Names,
-  known: Omit<Known, "isReader">,
+  known: Omit<Known<E>, "isReader">,
   epoch: number
-): Effect.fn.Return<UsableSlot, CaptureError | PostgresError, Postgres> {
+): Effect.fn.Return<UsableSlot, CaptureError | PostgresError | E, Postgres> {
   const usable = yield* check(state, names, { ...known, isReader: true })
   if (usable.record.epoch === epoch) return usable
   return yield* new CaptureError({ reason: "interrupted", message: `Replication slot ${names.slot} was made anew by \`cdc setup --resnapshot\` meanwhile` })

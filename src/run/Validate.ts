@@ -77,9 +77,8 @@ const readSource = Effect.gen(function*() {
 const readSlot = Effect.gen(function*() {
   const { source } = yield* AppConfig
   const journal = yield* Journal.open(source.slot)
-  const entry = yield* journal.read
   const state = CaptureState.make(source.stateSchema, source.slot)
-  return (yield* SlotCheck.look(state, source, { journal: () => entry, tail: undefined, isReader: false })).state
+  return (yield* SlotCheck.look(state, source, { journal: journal.read, tail: undefined, isReader: false })).state
 }).pipe(Effect.scoped)
 
 const readTopics = Effect.fnUntraced(function*({ tables }: SourceFacts.SourceFacts, isSetUp: boolean) {
