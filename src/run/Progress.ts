@@ -16,7 +16,7 @@ import { assemble, idleParts, recordsBehind } from "./SystemStatus.ts"
  * `caughtUp` (waits up to 2 s): everything committed before the request came is published and applied. L is WAL's insert
  * position as the request comes; the slot is confirmed only behind what Kafka has acknowledged, so confirmed ≥ L says that all
  * of it is in the topics; and whatever end offsets the topics have after that cover it, so offsets ≥ ends say that it is applied.
- * Beside that the snapshot must be done and no key may wait to be tried again.
+ * Beside that the snapshot must be done, no table be read again, and no key wait to be tried again.
  *
  * `settled`: caught up, and no pipeline has written since. What pipelines write are changes, too, and other pipelines
  * may read them. Each aggregate row written counts in `cdc.pipelines.writes`, in its own transaction. The sum is read
@@ -35,8 +35,8 @@ export class Progress extends Context.Service<Progress, {
   static readonly layer = Layer.effect(Progress, Effect.gen(function*() {
     const settings = yield* AppConfig
     const postgres = yield* Postgres
-    const { enabled } = settings.pipelines
-    const ask = questions(postgres, settings.source.stateSchema, settings.source.slot)
+    const { pipelines: { enabled }, source } = settings
+    const ask = questions(postgres, source.stateSchema, source.slot)
     const askKafka = kafkaQuestions(yield* Kafka, settings)
     const idleAt = new Map<string, bigint>()
 
@@ -78,9 +78,10 @@ export class Progress extends Context.Service<Progress, {
       }
     })
 
+    /** The first snapshot, and what is read or swept again: until then a topic may lack rows, or have some that are gone. */
     const snapshotDone = Effect.fnUntraced(function*(wait: Wait) {
       while (true) {
-        if ((yield* ask.capture)?.snapshot === "done") return true
+        if ((yield* ask.capture)?.snapshot === "done" && !(yield* ask.isRereading(source.tables))) return true
         if (!wait.evenIfStopped || (yield* Clock.currentTimeMillis) >= wait.deadline) return false
         yield* Effect.sleep(pollMs)
       }

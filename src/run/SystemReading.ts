@@ -8,6 +8,7 @@ import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import * as Lsn from "../domain/Lsn.ts"
 import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
+import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import { partitionId } from "../materialize/Checkpoint.ts"
 
@@ -105,6 +106,17 @@ export const questions = (sql: Sql, stateSchema: string, slot: string) => {
     ),
 
     snapshotTables: ifThere(SnapshotTables.make(stateSchema, slot).list(sql)),
+
+    /** Whether one of these tables is being read again, or will be. */
+    isRereading: (tables: ReadonlyArray<TableName.TableName>) =>
+      Effect.map(
+        rowsOf<{ there: boolean }>(
+          "Looking for re-reads",
+          `select exists (select from ${table("rereads")} where slot = $1 and table_name = any ($2) and state in ('waiting', 'reading', 'sweeping')) as there`,
+          [slot, tables.map(TableName.format)]
+        ),
+        ([row]) => row?.there === true
+      ),
 
     pipelines: rowsOf<PipelineRow>(
       "Reading the pipelines' progress",
