@@ -96,11 +96,20 @@ export const make = (stateSchema: string, slot: string) => {
   /** Before all tables are read again under a later epoch: then each is the one that is found, and has no gap. */
   const forget = (sql: Sql) => sql.query("Forgetting the captured tables", `delete from ${table} where slot = $1`, [slot])
 
-  /** Stays until the table is read again, whatever becomes of the cause. */
-  const markGapped = (sql: Sql, name: TableName.TableName, gap: string) =>
-    sql.query(`Marking ${TableName.format(name)} as gapped`,
-      `update ${table} set state = 'gapped', gap = $3, gapped_at = now() where slot = $1 and table_name = $2`,
-      [slot, TableName.format(name), gap])
+  /**
+   * Stays until the table is read again, whatever becomes of the cause. false: it is not remembered as `judged` any more, because
+   * somebody has repaired it meanwhile.
+   */
+  const markGapped = (sql: Sql, judged: CapturedTable, gap: string) =>
+    Effect.map(
+      sql.query(`Marking ${TableName.format(judged.name)} as gapped`, `
+        update ${table} set state = 'gapped', gap = $3, gapped_at = now()
+        where slot = $1 and table_name = $2 and relation_oid = $4 and key_columns = $5 and topic_id is not distinct from $6
+          and (publication_rel_oid, publication_rel_xmin) is not distinct from ($7::oid, $8::text)
+        returning true`,
+        [slot, TableName.format(judged.name), gap, judged.relationOid, judged.key, judged.topicId, judged.publicationRelOid, judged.publicationRelXmin]),
+      (rows) => rows.length > 0
+    )
 
   /** Its rows are read again, and what was deleted is swept, as request `id` asked. A gap found meanwhile stays, and one that another request is for. */
   const mended = (sql: Sql, name: TableName.TableName, id: bigint) =>

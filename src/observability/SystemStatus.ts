@@ -46,6 +46,14 @@ export interface CaptureStatus {
   readonly retainedWalBytes: number
   /** Age of the last published transaction while something waits, else 0; null: nothing was ever published. */
   readonly lagSeconds: number | null
+  /** Captured tables of which changes may be missing in the topics, until somebody has them read again. */
+  readonly gaps: ReadonlyArray<GapStatus>
+}
+
+export interface GapStatus {
+  readonly table: string
+  readonly why: string
+  readonly remedy: string
 }
 
 export interface SnapshotStatus {

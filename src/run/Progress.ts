@@ -94,11 +94,11 @@ export class Progress extends Context.Service<Progress, {
     })
 
     const read: Effect.Effect<SystemReading, ReadFailure> = Effect.gen(function*() {
-      const [wal, capture, snapshotTables, rereads, pipelines, offsets, pending] = yield* Effect.all([
-        ask.wal, ask.capture, ask.snapshotTables, ask.rereads, ask.pipelines, ask.offsets(enabled), ask.pending(enabled)
+      const [wal, capture, snapshotTables, rereads, gaps, pipelines, offsets, pending] = yield* Effect.all([
+        ask.wal, ask.capture, ask.snapshotTables, ask.rereads, ask.gaps, ask.pipelines, ask.offsets(enabled), ask.pending(enabled)
       ])
       const [ends, members] = yield* Effect.all([askKafka.ends(offsets), askKafka.members(enabled)], { concurrency: 2 })
-      return { now: wal.now, wal, capture, snapshotTables, rereads, pipelines, offsets, pending, ends, members }
+      return { now: wal.now, wal, capture, snapshotTables, rereads, gaps, pipelines, offsets, pending, ends, members }
     })
 
     const remember = (status: SystemStatus, at: bigint) => {

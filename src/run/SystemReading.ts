@@ -1,4 +1,5 @@
 import { Effect } from "effect"
+import * as CapturedTables from "../capture/CapturedTables.ts"
 import * as Rereads from "../capture/Rereads.ts"
 import * as SnapshotTables from "../capture/SnapshotTables.ts"
 import type { AppConfig } from "../Config.ts"
@@ -20,6 +21,8 @@ export interface SystemReading {
   readonly capture: CaptureRow | undefined
   readonly snapshotTables: ReadonlyArray<SnapshotTables.SnapshotTable>
   readonly rereads: ReadonlyArray<Rereads.Reread>
+  /** Of tables that were ever captured. */
+  readonly gaps: ReadonlyArray<CapturedTables.TableGap>
   readonly pipelines: ReadonlyArray<PipelineRow>
   readonly offsets: ReadonlyArray<OffsetRow>
   readonly pending: ReadonlyMap<string, number>
@@ -82,6 +85,9 @@ export const questions = (sql: Sql, stateSchema: string, slot: string) => {
 
   return {
     rereads: Rereads.make(stateSchema, slot).list(sql),
+
+    gaps: ifThere(Effect.map(CapturedTables.make(stateSchema, slot).load(sql), (tables) =>
+      [...tables.values()].map(CapturedTables.toGap).filter((gap) => gap !== undefined))),
 
     wal: Effect.map(
       sql.query<StoredWal>(

@@ -1,5 +1,6 @@
 import type { AppConfig } from "../Config.ts"
 import * as Lsn from "../domain/Lsn.ts"
+import * as TableName from "../domain/TableName.ts"
 import type {
   CaptureState,
   CaptureStatus,
@@ -31,7 +32,7 @@ export const assemble = (reading: SystemReading, known: Known, settings: AppConf
   return {
     caughtUp: known.caughtUp,
     settled: known.settled,
-    capture: captureStatus(reading, known, settings.source.slot),
+    capture: captureStatus(reading, known, settings.source),
     snapshot: snapshotOf(reading),
     rereads: reading.rereads.map(rereadStatus),
     pipelines,
@@ -41,18 +42,19 @@ export const assemble = (reading: SystemReading, known: Known, settings: AppConf
   }
 }
 
-const captureStatus = (reading: SystemReading, known: Known, slotName: string): CaptureStatus => {
+const captureStatus = (reading: SystemReading, known: Known, source: AppConfig["Service"]["source"]): CaptureStatus => {
   const { current, slot } = reading.wal
   const lagBytes = slot === undefined ? 0 : bytes(current - slot.confirmed)
   const idle = known.published || (slot !== undefined && lagBytes === 0)
   return {
     state: captureState(reading),
-    slot: slotName,
+    slot: source.slot,
     confirmedLsn: slot === undefined ? null : Lsn.format(slot.confirmed),
     currentLsn: Lsn.format(current),
     lagBytes,
     retainedWalBytes: slot?.restart === undefined ? 0 : bytes(current - slot.restart),
-    lagSeconds: lagSeconds(reading.now, reading.capture?.lastCommitAt ?? null, idle, known.idleAt.get(captureName))
+    lagSeconds: lagSeconds(reading.now, reading.capture?.lastCommitAt ?? null, idle, known.idleAt.get(captureName)),
+    gaps: reading.gaps.filter(({ table }) => source.tables.some((captured) => TableName.format(captured) === table))
   }
 }
 

@@ -46,7 +46,7 @@ export const repair = Effect.fnUntraced(function*(
 
   return yield* postgres.transaction((sql) =>
     Effect.gen(function*() {
-      if (table.state === "captured") yield* captured.markGapped(sql, name, found!)
+      if (table.state === "captured") yield* captured.markGapped(sql, table, found!)
       yield* putBack(sql, source.publication, name, seen)
       const now = (yield* TableSighting.read(sql, source.publication, [name])).get(TableName.format(name))
       if (now === undefined) return yield* cannot(`${TableName.format(name)} was dropped just now: make it again first`)

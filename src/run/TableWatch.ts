@@ -24,8 +24,6 @@ import { CaptureObserver } from "./CaptureObserver.ts"
 export interface TableWatch {
   /** Told by the writer what Kafka has acknowledged. */
   readonly acknowledged: (batches: ReadonlyArray<TopicIdentities.Acknowledgement>) => void
-  /** What only the stream can see. The mark is in the database when this ends. */
-  readonly report: (name: TableName.TableName, gap: string) => Effect.Effect<void, PostgresError>
   /** Fails once a topic is not the one that the session began with: its end must be read, and the producer begun, anew. Never succeeds. */
   readonly topicsChanged: Effect.Effect<never, CaptureError>
 }
@@ -52,9 +50,11 @@ export const open = Effect.fnUntraced(function*(
   const ends = new KnownEnds(new Map([...seenTopics].filter(([topic]) => topics.has(topic))))
   let noted = ends.now
 
-  const mark = Effect.fnUntraced(function*(name: TableName.TableName, gap: string) {
-    yield* state.markGapped(sql, name, gap)
+  const mark = Effect.fnUntraced(function*(table: CapturedTables.CapturedTable, gap: string) {
+    const { name } = table
+    if (!(yield* state.markGapped(sql, table, gap))) return false
     yield* Effect.logWarning(`${TableName.format(name)}: changes may be missing from now on: ${gap}; ${readAgain(name)}`)
+    return true
   })
 
   /** Marks what is not as remembered; one that is marked for the same reason is left alone. Tells all that are. */
@@ -66,8 +66,7 @@ export const open = Effect.fnUntraced(function*(
       const table = remembered.get(TableName.format(name))
       if (table === undefined) continue
       const found = TableSighting.gapOf(table, seen.get(TableName.format(name)), source.publication) ?? lossOfTopic(table, topicOf(name))
-      const isNew = found !== undefined && !(table.state === "gapped" && table.gap === found)
-      if (isNew) yield* mark(name, found)
+      const isNew = found !== undefined && !(table.state === "gapped" && table.gap === found) && (yield* mark(table, found))
       const gap = CapturedTables.toGap(isNew ? { ...table, state: "gapped", gap: found } : table)
       if (gap !== undefined) gaps.push(gap)
     }
@@ -117,7 +116,6 @@ export const open = Effect.fnUntraced(function*(
   )
   return {
     acknowledged: (batches) => ends.acknowledged(batches),
-    report: mark,
     topicsChanged: Deferred.await(topicsChanged)
   }
 })

@@ -20,6 +20,7 @@ const reading = (changes: Partial<SystemReading> = {}): SystemReading => ({
   capture: { ...noCapture, snapshot: "done", lastCommitAt: now - 3n * second },
   snapshotTables: [],
   rereads: [],
+  gaps: [{ table: "a.b", why: "it was taken out", remedy: "read it again" }, { table: "not.captured", why: "", remedy: "" }],
   pipelines: [{ name: "p", writes: 5n, applied: 9n, dead_letters: 1n, last_commit_at: now - 20n * second }],
   offsets: [{ pipeline: "p", topic: "t", partition: 0, next_offset: 4n }],
   pending: new Map(),
@@ -37,7 +38,8 @@ describe("the status of the system", () => {
   it("measures both lags of the slot: what is not confirmed, and what is kept", () => {
     const { capture } = assemble(reading(), unknown, settings)
     assert.deepStrictEqual(capture, {
-      state: "streaming", slot: "hub_cdc", confirmedLsn: "0/384", currentLsn: "0/3E8", lagBytes: 100, retainedWalBytes: 600, lagSeconds: 3
+      state: "streaming", slot: "hub_cdc", confirmedLsn: "0/384", currentLsn: "0/3E8", lagBytes: 100, retainedWalBytes: 600, lagSeconds: 3,
+      gaps: [{ table: "a.b", why: "it was taken out", remedy: "read it again" }]
     })
   })
 
