@@ -7,7 +7,7 @@ import { serve } from "./Serve.ts"
 export const capture = Command.make(
   "capture",
   {},
-  () => serve([Parts.capture]).pipe(Effect.provide(Connections.layer))
+  () => Effect.andThen(Parts.requireDirectEndpoint, serve([Parts.capture])).pipe(Effect.provide(Connections.layer))
 ).pipe(
   Command.withShortDescription("Only capture: from the WAL to the topics"),
   Command.withDescription(

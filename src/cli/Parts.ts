@@ -1,5 +1,6 @@
-import { Effect } from "effect"
+import { Effect, Redacted } from "effect"
 import { catalogue } from "../../pipelines/Catalogue.ts"
+import { requireDirect } from "../capture/Preflight.ts"
 import { AppConfig, ConfigurationError } from "../Config.ts"
 import { sentence } from "../domain/Finding.ts"
 import * as CaptureLoop from "../run/CaptureLoop.ts"
@@ -11,6 +12,9 @@ import { runPipeline } from "../run/PipelineLoop.ts"
 
 /** The names that `pipelines/Catalogue.ts` knows. */
 export const pipelineNames: ReadonlyArray<string> = Object.keys(catalogue)
+
+/** Before anything is reached: who captures through a pooler would else hear of names and time-outs only. */
+export const requireDirectEndpoint = Effect.flatMap(AppConfig, ({ source }) => requireDirect(new URL(Redacted.value(source.databaseUrl)).hostname))
 
 /** From the WAL to the topics. */
 export const capture = { name: captureCheck, run: CaptureLoop.run }

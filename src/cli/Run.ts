@@ -10,6 +10,7 @@ export const run = Command.make(
   {},
   Effect.fnUntraced(function*() {
     const { pipelines } = yield* AppConfig
+    yield* Parts.requireDirectEndpoint
     yield* serve([Parts.capture, ...yield* Parts.pipelines(pipelines.enabled)])
   }, Effect.provide(Connections.layer))
 ).pipe(
