@@ -1,10 +1,11 @@
-import { readFileSync } from "node:fs"
 import { text } from "node:stream/consumers"
 import type pg from "pg"
 import { to as copyTo } from "pg-copy-streams"
+import { quoteIdentifier } from "../../src/domain/SqlIdentifier.ts"
 import * as TableName from "../../src/domain/TableName.ts"
 import { seeded } from "../../src/embedded/hub/Random.ts"
 import type { Table } from "./Database.ts"
+import * as Drift from "./Drift.ts"
 import { Session } from "./Session.ts"
 import { deck, type Source, writable } from "./Statements.ts"
 
@@ -23,46 +24,51 @@ export interface Done {
   readonly truncates: ReadonlyMap<string, number>
 }
 
-const drift = readFileSync(new URL("drift.sql", import.meta.url), "utf8").replaceAll(/^--.*\n/gm, "").trim().split(/;\n?/).filter((statement) => statement !== "")
 const sessionCount = 4
 /** Below: keys of the tables' first rows. */
 const firstKey = 1_000_000
 
 /**
  * Random transactions on several sessions, statement by statement in turn, so that transactions interleave and commit in
- * another order than they began in; between them the statements of `drift.sql`, in its order. One statement is under way at a time, so the same seed makes the same choices. What
- * another session holds is soon refused, which is one more way for a transaction to fail.
+ * another order than they began in; between them a table is altered. One statement is under way at a time, so the same seed
+ * makes the same choices. What another session holds is soon refused, which is one more way for a transaction to fail.
  */
 export const run = async ({ database, databaseUrl, seed, tables, transactions }: WorkloadOptions): Promise<Done> => {
-  const sources = await keepPristine(database, tables.filter(({ name }) => name.table !== "drifting"))
-  const drifts = drift[Symbol.iterator]()
   const random = seeded(seed, "workload")
+  const sources = await keepPristine(database, tables.filter(({ name }) => TableName.format(name) !== Drift.table))
   const sessions = await Promise.all(Array.from({ length: sessionCount }, () => Session.open(databaseUrl, random.fraction())))
+  const drift = Drift.make(database, transactions)
   const counts = new Map<string, number>()
   const truncates = new Map<string, number>()
-  const count = (map: Map<string, number>, what: string) => map.set(what, (map.get(what) ?? 0) + 1)
   let unused = firstKey
-  for (let over = 0; over < transactions || sessions.some(({ isOpen }) => isOpen);) {
-    const session = random.pick(sessions)
-    if (session.isOpen && (session.isFailed || over >= transactions || random.chance(0.3))) {
-      const { committed = [], isOver, kind } = await session.step(random)
-      count(counts, kind)
-      for (const table of committed) count(truncates, table)
-      if (isOver) over++
-      if (isOver && over % Math.ceil(transactions / (drift.length + 1)) === 0) await database.query(drifts.next().value ?? "select")
-    } else if (over < transactions) {
-      const { kind, make } = random.pick(deck)
-      const source = random.pick(sources)
-      const statement = make(source, random, unused += 100)
-      if (statement === undefined) continue
-      const isDone = await session.change(statement, kind === "TRUNCATE" ? [TableName.format(source.table.name)] : [])
-      count(counts, isDone ? kind : "refused by the database")
-    }
+  let over = 0
+
+  const write = async (session: Session) => {
+    const { kind, make } = random.pick(deck)
+    const source = random.pick(sources)
+    const statement = make(source, random, unused += 100)
+    if (statement === undefined) return
+    const isDone = await session.change(statement, kind === "TRUNCATE" ? [TableName.format(source.table.name)] : [])
+    count(counts, isDone ? kind : "refused by the database")
   }
-  for (const statement of drifts) await database.query(statement)
+  const step = async (session: Session) => {
+    const { committed = [], isOver, kind } = await session.step(random)
+    count(counts, kind)
+    for (const table of committed) count(truncates, table)
+    if (isOver) await drift.advance(++over)
+  }
+
+  while (over < transactions || sessions.some(({ isOpen }) => isOpen)) {
+    const session = random.pick(sessions)
+    if (session.isOpen && (session.isFailed || over >= transactions || random.chance(0.3))) await step(session)
+    else if (over < transactions) await write(session)
+  }
+  await drift.finish()
   for (const session of sessions) await session.close()
   return { counts, truncates }
 }
+
+const count = (map: Map<string, number>, what: string) => map.set(what, (map.get(what) ?? 0) + 1)
 
 /** Copies of the tables' rows as they are now, in a schema that nobody captures. */
 const keepPristine = async (database: pg.Client, tables: ReadonlyArray<Table>): Promise<ReadonlyArray<Source>> => {
@@ -72,7 +78,7 @@ const keepPristine = async (database: pg.Client, tables: ReadonlyArray<Table>): 
     const name = TableName.toSql(table.name)
     const pristine = `pristine.t${index}`
     await database.query(`create table ${pristine} as select * from ${name}`)
-    const columns = writable(table).map((column) => `"${column.replaceAll("\"", "\"\"")}"`).join(", ")
+    const columns = writable(table).map(quoteIdentifier).join(", ")
     const rows = await text(database.query(copyTo(`copy (select ${columns} from ${name}) to stdout`)))
     sources.push({ table, pristine, lines: rows.split("\n").slice(0, -1) })
   }
