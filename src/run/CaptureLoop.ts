@@ -78,8 +78,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   const observer = yield* CaptureObserver
   const state = CaptureState.make(source.stateSchema, source.slot)
   const journal = yield* Journal.open(source.slot)
-  const remembered = yield* journal.read
-  const before = yield* SlotCheck.check(state, source, { journal: () => remembered, tail: undefined, isReader: false })
+  const before = yield* SlotCheck.check(state, source, { journal: journal.read, tail: undefined, isReader: false })
   yield* journal.verifyTopic
   const { generatedColumns } = before.publication
   const catalogue = Catalogue.make(postgres)
@@ -182,7 +181,7 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
 const verifyHeld = Effect.fnUntraced(function*(state: CaptureState.CaptureState, journal: Journal.Journal, tail: Position | undefined, epoch: number) {
   const { source } = yield* AppConfig
   const remembered = yield* journal.read
-  const { entry, record } = yield* SlotCheck.checkHeld(state, source, { journal: () => remembered, tail }, epoch)
+  const { entry, record } = yield* SlotCheck.checkHeld(state, source, { journal: Effect.succeed(remembered), tail }, epoch)
   if (remembered?.epoch !== epoch) {
     yield* Effect.logWarning(`replication slot ${source.slot} has no entry in the journal yet: taken over as it stands, at ${Lsn.format(entry.confirmed)}`)
   }
