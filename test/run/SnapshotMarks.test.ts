@@ -10,7 +10,10 @@ interface Given {
   readonly mark: SnapshotMark
 }
 
-/** What comes out of tables that are read side by side. `turns`: whose chunk comes next, of how many rows; then the rest, table by table. */
+/**
+ * What comes out of tables that are read side by side. `turns`: whose chunk comes next, of how many rows; then the rest, table by table.
+ * As from a reader, the chunk after the last row is an empty one, and ends the table.
+ */
 const mark = (sizes: ReadonlyArray<number>, turns: ReadonlyArray<readonly [table: number, rows: number]>, isFirstRecord: boolean) => {
   const given: Array<Given> = []
   const done: Array<{ readonly table: string; readonly after: number }> = []
@@ -23,14 +26,16 @@ const mark = (sizes: ReadonlyArray<number>, turns: ReadonlyArray<readonly [table
   const chunk = (table: number, rows: number) => {
     if (ended[table]) return
     const to = Math.min(sizes[table]!, read[table]! + rows)
+    const isEnd = read[table] === sizes[table]
     marks.rows(`t${table}`, Array.from({ length: to - read[table]! }, (_, index) => read[table]! + index + 1))
     read[table] = to
-    if (to < sizes[table]!) return
+    if (!isEnd) return
     ended[table] = true
     marks.endTable(`t${table}`)
   }
   for (const [table, rows] of turns) chunk(table % sizes.length, rows)
   for (let table = 0; table < sizes.length; table++) chunk(table, Infinity)
+  for (let table = 0; table < sizes.length; table++) chunk(table, 0)
   marks.end()
   return { given, done }
 }
