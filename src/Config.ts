@@ -61,7 +61,7 @@ const types = Config.all({
   hstoreHandlingMode: Config.Literals(["json", "map"], "hstoreHandlingMode"),
   binaryHandlingMode: Config.Literals(["bytes", "base64", "base64-url-safe", "hex"], "binaryHandlingMode"),
   moneyFractionDigits: Config.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 9 })), "moneyFractionDigits"),
-  unavailableValuePlaceholder: Config.NonEmptyString("unavailableValuePlaceholder")
+  unavailableValuePlaceholder: Config.NonEmptyString("unavailableValuePlaceholder").pipe(Config.mapEffect((text) => attempt(() => requireBytes(text))))
 }).pipe(Config.nested("types"))
 
 const columns = Config.all({
@@ -247,6 +247,14 @@ function atLeast(least: number, name: string) {
       return value
     })
   ))
+}
+
+/** Text, or `hex:` and bytes. */
+function requireBytes(text: string): string {
+  if (text.startsWith("hex:") && !/^hex:([0-9A-Fa-f]{2})+$/.test(text)) {
+    throw new SyntaxError(`unavailableValuePlaceholder: ${JSON.stringify(text)} must have pairs of hexadecimal digits behind hex:`)
+  }
+  return text
 }
 
 function attempt<A>(evaluate: () => A) {

@@ -53,3 +53,28 @@ describe("the columns that must not leave as they are", () => {
     expect(await problemOf({ exclude: "a.b.c", truncate: "a.b.\"c\":3" })).toContain("a.b.c is listed twice")
   })
 })
+
+describe("how values are written", () => {
+  const typesOf = (types: Readonly<Record<string, string>>) =>
+    Effect.map(AppConfig, (settings) => settings.types).pipe(Effect.provide(AppConfig.layerOf({ ...required, types })))
+
+  it("has Debezium's defaults, but for decimals", async () => {
+    expect(await Effect.runPromise(typesOf({}))).toEqual({
+      decimalHandlingMode: "string",
+      timePrecisionMode: "adaptive",
+      intervalHandlingMode: "numeric",
+      hstoreHandlingMode: "json",
+      binaryHandlingMode: "bytes",
+      moneyFractionDigits: 2,
+      unavailableValuePlaceholder: "__debezium_unavailable_value"
+    })
+  })
+
+  it.each([
+    ["decimalHandlingMode", "PRECISE"], ["timePrecisionMode", "structured"], ["binaryHandlingMode", "base32"],
+    ["moneyFractionDigits", "-1"], ["unavailableValuePlaceholder", "hex:2af"], ["unavailableValuePlaceholder", "hex:"]
+  ])("can't be %s = %s, and the message names the option", async (option, value) => {
+    const error = await Effect.runPromise(Effect.flip(typesOf({ [option]: value })))
+    expect(error).toMatchObject({ _tag: "ConfigurationError", message: expect.stringContaining(option) as unknown })
+  })
+})
