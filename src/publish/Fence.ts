@@ -35,7 +35,8 @@ export const make = (name: string, topics: ReadonlyArray<string>): Fence => {
     /** A new epoch; after the first time only if the last one is still ours. A repetition whose first answer was lost gets the same one. */
     const enter = ask(async (coordinator) => {
       const init = await newestApi<typeof initProducerIdV5.api>(client, "InitProducerId")
-      const { producerEpoch, producerId } = await init.async(coordinator, name, transactionTimeoutMillis, last?.producerId!, last?.epoch!)
+      const { epoch: before, producerId: id } = last ?? none
+      const { producerEpoch, producerId } = await init.async(coordinator, name, transactionTimeoutMillis, id, before)
       return last = { producerId, epoch: producerEpoch }
     })
 
@@ -59,6 +60,9 @@ export const make = (name: string, topics: ReadonlyArray<string>): Fence => {
     raise: (client) => raise(client).pipe(Effect.mapError((cause) => explain(cause, name)))
   }
 }
+
+/** Whoever had it before. */
+const none: ProducerIdentity = { producerId: -1n, epoch: -1 }
 
 /** If this process dies in between: how long until the coordinator aborts. Nobody waits for it, as nothing is written in the transaction. */
 const transactionTimeoutMillis = 10_000
