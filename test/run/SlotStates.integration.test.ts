@@ -113,6 +113,7 @@ describe("the slot", () => {
         const look = Effect.promise(() => capture.database.query<{ confirmed: string; restart: string; now: string }>(`
           select confirmed_flush_lsn::text as confirmed, restart_lsn::text as restart, pg_current_wal_lsn()::text as now
           from pg_replication_slots where slot_name = $1`, [slotOf(capture.database.name)])).pipe(Effect.map(([row]) => row!))
+        const published = (yield* capture.read("public.fence")).length
         const before = yield* look
         for (let round = 0; round < 5; round++) {
           yield* Effect.promise(() => other.query("insert into busy select n, repeat('x', 1000) from generate_series(1, 4000) n"))
@@ -128,7 +129,7 @@ describe("the slot", () => {
         assert.isTrue(written > 40_000_000n, `${written} bytes of WAL were written`)
         assert.isTrue(Lsn.parse(after.confirmed) > Lsn.parse(before.now), "the confirmed position has moved")
         assert.isTrue(retained < written / 3n, `${retained} bytes of ${written} are retained`)
-        assert.strictEqual((yield* capture.read("public.fence")).length, 1)
+        assert.strictEqual((yield* capture.read("public.fence")).length, published)
       })), 120_000)
 
   it.live("is taken over within seconds by a process that stands by, from where the other one stood", () =>
