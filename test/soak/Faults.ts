@@ -1,4 +1,5 @@
 import { type Random } from "../../src/embedded/hub/Random.ts"
+import { runCdc } from "../support/CdcProcess.ts"
 import type { Instance } from "./Instance.ts"
 import type { Server } from "./Server.ts"
 import type { World } from "./World.ts"
@@ -79,6 +80,17 @@ const loseNetwork: Fault["inflict"] = async (world, random) => {
   network.release()
 }
 
+/** What operators do at work; whether it is taken at this moment is another question. */
+const readAgain: Fault["inflict"] = async (world, random) => {
+  const tables = ["outreach.bit_signals", "outreach.send_log", "outreach.outreach", "bit.bit_contact_score"]
+  await runCdc(["snapshot", random.pick(tables), "--no-wait"], world.environment).catch(() => {})
+}
+
+/** A table that nothing depends on. Its topic must forget the rows, too, for readers that know no `t`. */
+const truncate: Fault["inflict"] = async (world) => {
+  await world.query("truncate outreach.bit_errors")
+}
+
 const terminate = (which: string): Fault["inflict"] => async (world) => {
   await world.query(`select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and ${which}`)
 }
@@ -95,6 +107,8 @@ export const faults: ReadonlyArray<Fault> = [
   { name: "freeze a server", parts: 3, inflict: freezeServer },
   { name: "hold the network", parts: 3, inflict: holdNetwork },
   { name: "lose the network", parts: 3, inflict: loseNetwork },
+  { name: "have a table read again", parts: 3, inflict: readAgain },
+  { name: "truncate a table", parts: 2, inflict: truncate },
   { name: "end the replication connection", parts: 2, inflict: terminate("backend_type = 'walsender'") },
   { name: "end SQL connections", parts: 1, inflict: terminate("backend_type = 'client backend' and random() < 0.5") }
 ]
