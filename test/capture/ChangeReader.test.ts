@@ -66,6 +66,17 @@ describe("ordinals", () => {
       assert.deepStrictEqual(changes.map(({ order }) => order), [2])
     }))
 
+  it.effect("messages of ours stand in their place among the changes, others' are left out, and none counts", () =>
+    Effect.gen(function*() {
+      const said = (prefix: string, lsn: bigint): WalMessage => ({ _tag: "Message", transactional: false, lsn: Lsn(lsn), prefix, content: Buffer.from("x") })
+      const { changes, marks } = yield* read(
+        [said("cdc.a", 90n), begin, announced(1, "a"), insert(1), said("cdc.b", 95n), said("theirs", 96n), insert(1), commit, said("cdc.c", 130n)], ["a"])
+      assert.deepStrictEqual(changes.map(({ order }) => order), [1, 2])
+      assert.deepStrictEqual(marks.map(({ changesBefore, content, lsn, prefix, transactionsBefore }) => [prefix, content, lsn, changesBefore, transactionsBefore]), [
+        ["cdc.a", "x", Lsn(90n), 0, 0], ["cdc.b", "x", Lsn(95n), 1, 1], ["cdc.c", "x", Lsn(130n), 2, 1]
+      ])
+    }))
+
   it.effect("a row with other columns than its relation's stops the stream", () =>
     Effect.gen(function*() {
       const rows: ReadonlyArray<WalMessage> = [

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Latch } from "effect"
+import { Effect, Fiber, Latch, Logger } from "effect"
 import { AppConfig } from "../../src/Config.ts"
 import * as TableName from "../../src/domain/TableName.ts"
 import * as CaptureLoop from "../../src/run/CaptureLoop.ts"
@@ -142,6 +142,25 @@ describe("a table that is read again", () => {
         assert.strictEqual(envelope((yield* capture.read("public.t")).at(-1)!).after!.w, 1)
       })))
 
+  it.live("is read in the order of its key, whatever that is made of, each row once", () =>
+    withCapture({
+      tables: `public."Mixed ""Case"`,
+      ddl: `create table public."Mixed ""Case" ("At" timestamptz, "it's" text, n numeric, b bytea, v text, primary key (n, "At", b, "it's"));
+        insert into public."Mixed ""Case" select timestamptz '2026-01-01 00:00+02' + n % 3 * interval '1.5 s', repeat(e'\\\\"é', n % 4) || n % 7, n / 8.0, decode(to_hex(n % 2 + 16), 'hex'), n
+          from generate_series(1, 60) n`,
+      overrides: tiny
+    }, (capture) =>
+      Effect.gen(function*() {
+        const { ask, finished } = yield* started(capture)
+        yield* run(capture, "alter database " + capture.database.name + " set DateStyle = 'German, DMY'; alter database " + capture.database.name + " set bytea_output = 'escape'")
+        assert.deepStrictEqual(yield* finished(yield* ask(`public."Mixed ""Case"`)), { ...done, rows: "60" })
+        const reads = capture.written.filter(isIncremental)
+        const values = reads.map((record) => Number(envelope(record).after!.v))
+        assert.deepStrictEqual(values.toSorted((a, b) => a - b), Array.from({ length: 60 }, (_, index) => index + 1))
+        const before = new Map(capture.written.filter((record) => !isIncremental(record)).map(({ key, value }) => [key!.toString(), envelope({ value }).after]))
+        assert.deepStrictEqual(reads.map((record) => envelope(record).after), reads.map(({ key }) => before.get(key!.toString())!), "the same as at first")
+      })))
+
   it.live("comes into the configuration with its rows once setup knows it, and its changes of meanwhile", () =>
     withCapture({ tables: "public.t", ddl: `create table public.t (id int primary key); create table public.later (id int primary key, v text); insert into public.later ${rowsOf(20)}` }, (capture) =>
       Effect.gen(function*() {
@@ -156,11 +175,12 @@ describe("a table that is read again", () => {
         yield* run(capture, "update public.later set v = 'while the old one runs' where id = 1; delete from public.later where id = 2")
         yield* capture.caughtUp
         yield* Fiber.interrupt(loop)
-        yield* Effect.forkScoped(capture.provide(withLater(CaptureLoop.run)))
+        const later = yield* Effect.forkScoped(capture.provide(withLater(CaptureLoop.run)).pipe(Effect.provide(Logger.layer([]))))
         const [{ id }] = yield* Effect.promise(() => capture.database.query<{ id: string }>("select id from cdc.rereads where table_name = 'public.later'")) as Effect.Effect<[{ id: string }]>
         assert.deepStrictEqual(outcome(yield* finished(BigInt(id))), done)
         const final = finalState(yield* capture.read("public.later"))
         assert.strictEqual(final.size, 19)
         assert.strictEqual(final.get("{\"id\":1}")!.v, "while the old one runs")
+        yield* Fiber.interrupt(later)
       })))
 })
