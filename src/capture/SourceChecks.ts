@@ -61,7 +61,7 @@ const walLevel = ({ server }: SourceFacts): Check => ({
   )]
 })
 
-const role = ({ server, tables }: SourceFacts): Check => {
+const role = ({ mayCreate, publication, server, tables }: SourceFacts): Check => {
   const unreadable = tables.filter(({ isReadable, relation }) => relation !== undefined && !isReadable).map(({ name }) => name)
   const findings: Array<Finding> = []
   if (!server.may_replicate) {
@@ -71,7 +71,17 @@ const role = ({ server, tables }: SourceFacts): Check => {
   if (unreadable.length > 0) {
     findings.push(error(`Role ${server.role}`, `may not read ${unreadable.join(", ")}`, "GRANT SELECT on them: the first snapshot reads them"))
   }
-  return { name: "role", fine: `${server.role} may replicate and read every table`, findings }
+  // Once the publication is made, none of this is needed any more, until a table is added to it.
+  if (publication === undefined && !mayCreate) {
+    findings.push(error(`Role ${server.role}`, `may create neither publication nor schema in database ${server.database}`,
+      `GRANT CREATE ON DATABASE ${server.database} TO ${server.role}`))
+  }
+  const foreign = tables.filter(({ isOwned, name, relation }) => relation !== undefined && !isOwned && publication?.tables.has(name) !== true)
+  if (foreign.length > 0) {
+    findings.push(error(`Role ${server.role}`, `does not own ${some(foreign.map(({ name }) => name))}, and only owners may publish a table`,
+      `GRANT the owning role TO ${server.role}, or run setup as the owner`))
+  }
+  return { name: "role", fine: `${server.role} may replicate, and read every table`, findings }
 }
 
 const room = ({ server, slotExists, walSenders }: SourceFacts): Check => {

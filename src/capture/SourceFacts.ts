@@ -18,6 +18,8 @@ export interface SourceFacts {
   readonly settings: ReadonlyMap<string, number>
   readonly slotName: string
   readonly slotExists: boolean
+  /** CREATE on the database: for the publication and the state schema. */
+  readonly mayCreate: boolean
   readonly publicationName: string
   readonly publication: Publication.Publication | undefined
   /** Of the publication's tables, those of which Postgres would refuse UPDATE and DELETE. */
@@ -34,6 +36,8 @@ export interface TableFacts {
   /** Of the old row, what Postgres sends. */
   readonly identity: ReadonlyArray<string>
   readonly isReadable: boolean
+  /** The role owns it, or is a member of its owner: only such may publish it. */
+  readonly isOwned: boolean
   readonly hasRowFilter: boolean
   /** Published only in part. */
   readonly hasColumnList: boolean
@@ -56,8 +60,8 @@ export interface SourceNames {
 
 export const read = Effect.fnUntraced(function*(sql: Sql, host: string, names: SourceNames): Effect.fn.Return<SourceFacts, PostgresError> {
   const server = yield* Identity.readServer(sql)
-  const [senders] = yield* sql.query<{ used: number; max: number }>("Counting the walsenders", `
-    select current_setting('max_wal_senders')::int as max,
+  const [senders] = yield* sql.query<{ used: number; max: number; may_create: boolean }>("Counting the walsenders", `
+    select has_database_privilege(current_database(), 'create') as may_create, current_setting('max_wal_senders')::int as max,
       (select count(*)::int from pg_stat_activity where backend_type = 'walsender') as used`)
   const settings = yield* sql.query<StoredSetting>("Reading the server's settings",
     "select name, setting::float8 as value, unit from pg_settings where name = any($1)", [settingNames])
@@ -73,6 +77,7 @@ export const read = Effect.fnUntraced(function*(sql: Sql, host: string, names: S
     walSenders: senders!,
     settings: new Map(settings.map(({ name, unit, value }) => [name, value < 0 ? value : value * (millis[unit ?? ""] ?? 1)])),
     slotName: names.slot,
+    mayCreate: senders!.may_create,
     slotExists: slot !== undefined,
     publicationName: names.publication,
     publication,
@@ -102,6 +107,7 @@ const readTables = Effect.fnUntraced(function*(sql: Sql, names: SourceNames, pub
       relation,
       identity: announced?.message.columns.filter(({ partOfIdentity }) => partOfIdentity).map((column) => column.name) ?? [],
       isReadable: row.readable,
+      isOwned: row.owned,
       hasRowFilter: row.filtered,
       hasColumnList: row.listed,
       frozenPartitions: row.frozen_partitions,
@@ -119,7 +125,7 @@ const isFrozen = (alias: string): string => `
     or (${alias}.relreplident = 'i' and not exists (select from pg_index where indrelid = ${alias}.oid and indisreplident)))`
 
 const tablesStatement = `
-  select coalesce(has_table_privilege(c.oid, 'select'), false) as readable,
+  select coalesce(has_table_privilege(c.oid, 'select'), false) as readable, coalesce(pg_has_role(c.relowner, 'usage'), false) as owned,
     coalesce(pr.prqual is not null, false) as filtered, coalesce(pr.prattrs is not null, false) as listed,
     array(select format('%I.%I', l.relnamespace::regnamespace::text, l.relname) from pg_partition_tree(c.oid) p join pg_class l on l.oid = p.relid
       where p.isleaf and l.oid <> c.oid and ${isFrozen("l")}) as frozen_partitions,
@@ -141,7 +147,7 @@ const readAddedColumns = Effect.fnUntraced(function*(sql: Sql, names: SourceName
   const [found] = yield* sql.query<{ there: boolean }>("Looking for the re-reads", "select to_regclass($1) is not null as there", [rereads])
   const readAgain = found!.there
     ? `exists (select from ${rereads} r where r.slot = $4 and r.table_name = name and r.state = 'done' and r.condition is null and age(r.xmin) < age(a.xmin))`
-    : "$4 is null"
+    : "$4::text is null"
   const rows = yield* sql.query<{ name: string; columns: ReadonlyArray<string> }>("Looking for columns added with a default", `
     select name, array_agg(attname::text order by attnum) as columns
     from unnest($1::text[], $2::text[]) as wanted (name, sql_name) join pg_attribute a on a.attrelid = to_regclass(sql_name)
@@ -158,6 +164,7 @@ interface StoredSetting {
 
 interface StoredTable {
   readonly readable: boolean
+  readonly owned: boolean
   readonly filtered: boolean
   readonly listed: boolean
   readonly frozen_partitions: ReadonlyArray<string>

@@ -12,7 +12,7 @@ export const checkSources = (tables: ReadonlyArray<TableName.TableName>, pipelin
     name: "pipelines",
     fine: pipelines.length === 0 ? "none enabled" : pipelines.map(({ name }) => name).join(", "),
     findings: pipelines.filter((pipeline) => missing(pipeline).length > 0).map((pipeline) =>
-      warning(`Pipeline ${pipeline.name}`, `reads ${missing(pipeline).join(", ")}, which is not captured`, "add it to source.tables, or take the pipeline off pipelines.enabled"))
+      warning(`Pipeline ${pipeline.name}`, `reads what is not captured: ${missing(pipeline).join(", ")}`, "add them to source.tables, or take the pipeline off pipelines.enabled"))
   }
 }
 

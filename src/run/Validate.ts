@@ -36,7 +36,7 @@ export const validate = Effect.fnUntraced(function*(pipelines: ReadonlyArray<Pip
   const facts = source._tag === "Success" ? source.success : undefined
   const slot = yield* Effect.result(readSlot)
   const state = slot._tag === "Success" ? slot.success : undefined
-  const topics = facts === undefined ? undefined : yield* Effect.result(readTopics(facts, state !== undefined && state._tag !== "notSetUp"))
+  const topics = yield* Effect.result(readTopics(facts?.tables ?? [], state !== undefined && state._tag !== "notSetUp"))
   const relations = facts?.tables.flatMap(({ relation }) => relation === undefined ? [] : [relation]) ?? []
   return {
     checks: [
@@ -46,8 +46,8 @@ export const validate = Effect.fnUntraced(function*(pipelines: ReadonlyArray<Pip
       ...(facts === undefined ? [] : [checkColumns(settings.columns, relations, pipelines)]),
       checkSources(settings.source.tables, pipelines),
       checkModes(settings.types, pipelines),
-      ...(topics === undefined ? [] : [reached("Kafka", settings.kafka.brokers.join(", "), topics)]),
-      ...(topics?._tag === "Success" ? checkTopics(topics.success, settings) : [])
+      reached("Kafka", settings.kafka.brokers.join(", "), topics),
+      ...(topics._tag === "Success" && facts !== undefined ? checkTopics(topics.success, settings) : [])
     ]
   }
 })
@@ -81,7 +81,7 @@ const readSlot = Effect.gen(function*() {
   return (yield* SlotCheck.look(state, source, { journal: journal.read, tail: undefined, isReader: false })).state
 }).pipe(Effect.scoped)
 
-const readTopics = Effect.fnUntraced(function*({ tables }: SourceFacts.SourceFacts, isSetUp: boolean) {
+const readTopics = Effect.fnUntraced(function*(tables: ReadonlyArray<SourceFacts.TableFacts>, isSetUp: boolean) {
   const { kafka: settings } = yield* AppConfig
   const kafka = yield* Kafka
   const wanted = tables.flatMap(({ relation }) =>

@@ -6,7 +6,7 @@ const relation = { oid: 1, schema: "public", table: "people", replicaIdentity: "
   { name: "id", typeOid: 23, type: { name: "int4", kind: "base" as const, modifier: -1 } }
 ] }
 const people: TableFacts = {
-  name: "public.people", relation, identity: ["id"], isReadable: true, hasRowFilter: false, hasColumnList: false,
+  name: "public.people", relation, identity: ["id"], isReadable: true, isOwned: true, hasRowFilter: false, hasColumnList: false,
   frozenPartitions: [], largeColumns: [], hasLargeValues: false, addedWithDefault: []
 }
 
@@ -17,7 +17,7 @@ const healthy: SourceFacts = {
   },
   walSenders: { used: 2, max: 10 },
   settings: new Map([["max_slot_wal_keep_size", 4_096], ["wal_sender_timeout", 60_000], ["idle_replication_slot_timeout", 0], ["statement_timeout", 0]]),
-  slotName: "hub_cdc", slotExists: false, publicationName: "hub_cdc", publication: undefined, frozenTables: [], tables: [people]
+  slotName: "hub_cdc", mayCreate: true, slotExists: false, publicationName: "hub_cdc", publication: undefined, frozenTables: [], tables: [people]
 }
 const expected = { walSenderTimeoutSeconds: 10, statusIntervalSeconds: 2 }
 
@@ -39,6 +39,9 @@ describe("a source's checks", () => {
     ["wal_level replica", server({ wal_level: "replica" }), ["wal_level: error"]],
     ["a role that may not replicate", server({ may_replicate: false }), ["role: error"]],
     ["a table that may not be read", { tables: [{ ...people, isReadable: false }] }, ["role: error"]],
+    ["a role that may not create", { mayCreate: false }, ["role: error"]],
+    ["a role that owns no table", { tables: [{ ...people, isOwned: false }] }, ["role: error"]],
+    ["a role that needs no rights any more", { mayCreate: false, tables: [{ ...people, isOwned: false }], publication: publication() }, []],
     ["no slot left", server({ slots: 10 }), ["slots and walsenders: error"]],
     ["no slot left, but ours is there", { ...server({ slots: 10 }), slotExists: true, publication: publication() }, []],
     ["no walsender left", { walSenders: { used: 10, max: 10 } }, ["slots and walsenders: error"]],

@@ -1,6 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import kafkajs from "kafkajs"
+import { AppConfig } from "../../src/Config.ts"
+import { Kafka } from "../../src/connections/Kafka.ts"
+import { Postgres } from "../../src/connections/Postgres.ts"
 import { TableName } from "../../src/domain/TableName.ts"
 import type { Finding } from "../../src/domain/Finding.ts"
 import { entries, type Pipeline } from "../../src/materialize/Pipeline.ts"
@@ -170,10 +173,25 @@ describe("validate", () => {
         ] })
       })))
 
+  it.live("works where a publication is there, and nothing of ours", () =>
+    withCapture(people, (capture) =>
+      Effect.gen(function*() {
+        yield* sql(capture, `create publication cdc_${capture.database.name} for table public.people, public.fence with (publish_via_partition_root)`)
+        assert.deepStrictEqual(serious(yield* findings(capture)), {})
+      })))
+
   it.live("says what can't be reached, and looks at the rest", () =>
     withCapture({ ...people, overrides: { kafka: { brokers: "127.0.0.1:1" } } }, (capture) =>
       Effect.gen(function*() {
         const found = yield* findings(capture)
+        const noPostgres = yield* Validate.validate([]).pipe(Effect.provide(Layer.mergeAll(Postgres.layer, Kafka.layer).pipe(
+          Layer.provideMerge(AppConfig.layerOf({ source: { databaseUrl: "postgres://u:hunter2@127.0.0.1:1/d" }, kafka: { brokers: capture.topics.brokers.join(",") } }))), { local: true }))
+        const [postgres, ...others] = noPostgres.checks.filter((check) => check.findings.length > 0)
+        assert.strictEqual(postgres!.name, "Postgres")
+        assert.match(postgres!.findings[0]!.remedy, /DATABASE_URL/)
+        assert.notInclude(JSON.stringify(noPostgres), "hunter2")
+        assert.isTrue(noPostgres.checks.some(({ findings, name }) => name === "Kafka" && findings.length === 0))
+        assert.deepStrictEqual(others, [])
         assert.deepStrictEqual([...found.keys()].filter((name) => !usual.has(name)), ["Kafka"])
         assert.match(found.get("Kafka")![0]!.remedy, /KAFKA_BROKERS/)
       })))
