@@ -36,6 +36,7 @@ export const render = (status: SystemStatus): string => {
     `capture   ${capture.state}: ${captureStates[capture.state]}`,
     `          slot ${capture.slot}, confirmed ${capture.confirmedLsn ?? "-"} of ${capture.currentLsn}`,
     `          ${count(capture.lagBytes)} bytes behind (${age(capture.lagSeconds)}), ${count(capture.retainedWalBytes)} bytes of WAL kept`,
+    ...capture.deadLetters === 0 ? [] : [`          ${count(capture.deadLetters)} records were too large for their topic: see the dead letters, <topic>.capture.dlq`],
     ...capture.gaps.map(({ remedy, table, why }) => `gap       ${table}: ${why}; ${remedy}`),
     `snapshot  ${snapshot.state}: ${describeSnapshot(snapshot)}`,
     ...(snapshot.state === "reading" ? ["", snapshotTable(snapshot.tables), ""] : []),

@@ -74,6 +74,7 @@ export const statusView = (status: StatusAnswer, history: LagHistory): string =>
       ${fact("WAL kept", bytes(capture.retainedWalBytes), "on the source's disk, for the slot")}
       ${fact("bytes behind", sparkline(history.capture, "bytes behind, last minutes"))}
     </dl>
+    ${capture.deadLetters === 0 ? "" : `<p>${badge("dead letters", "bad")} ${count(capture.deadLetters)} records were too large for their topic: <code>&lt;topic&gt;.capture.dlq</code></p>`}
     ${capture.gaps.map(({ remedy, table, why }) => `<p>${badge("gap", "bad")} <code>${escape(table)}</code>: ${escape(why)}; ${escape(remedy)}</p>`).join("")}
   </section>`
 

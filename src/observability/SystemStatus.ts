@@ -48,6 +48,8 @@ export interface CaptureStatus {
   readonly lagSeconds: number | null
   /** Captured tables of which changes may be missing in the topics, until somebody has them read again. */
   readonly gaps: ReadonlyArray<GapStatus>
+  /** Records that were too large for their topic, and are reported on `<topic>.capture.dlq`. */
+  readonly deadLetters: number
 }
 
 export interface GapStatus {

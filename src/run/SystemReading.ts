@@ -49,6 +49,8 @@ export interface CaptureRow {
   readonly snapshot: "pending" | "reading" | "done"
   /** µs since 1970; null: nothing published yet. */
   readonly lastCommitAt: bigint | null
+  /** Records that were too large for their topic. */
+  readonly deadLetters: bigint
   /** Of the first snapshot, over some seconds; null: not begun. */
   readonly snapshotRowsPerSecond: number | null
   /** When that was noted, µs since 1970; null: not begun. */
@@ -103,7 +105,7 @@ export const questions = (sql: Sql, stateSchema: string, slot: string) => {
     capture: Effect.map(
       rowsOf<CaptureRow>(
         "Reading capture's state",
-        `select snapshot, ${micros("last_commit_at")} as "lastCommitAt",
+        `select snapshot, ${micros("last_commit_at")} as "lastCommitAt", coalesce((to_jsonb(c) ->> 'dead_letters')::bigint, 0) as "deadLetters",
            (to_jsonb(c) ->> 'snapshot_rows_per_second')::float8 as "snapshotRowsPerSecond",
            ${micros("(to_jsonb(c) ->> 'snapshot_noted_at')::timestamptz")} as "snapshotNotedAt" from ${table("capture")} c where slot = $1`,
         [slot]

@@ -54,6 +54,7 @@ const captureStatus = (reading: SystemReading, known: Known, source: AppConfig["
     lagBytes,
     retainedWalBytes: slot?.restart === undefined ? 0 : bytes(current - slot.restart),
     lagSeconds: lagSeconds(reading.now, reading.capture?.lastCommitAt ?? null, idle, known.idleAt.get(captureName)),
+    deadLetters: Number(reading.capture?.deadLetters ?? 0n),
     gaps: reading.gaps.filter(({ table }) => source.tables.some((captured) => TableName.format(captured) === table))
   }
 }

@@ -10,7 +10,7 @@ const answer: StatusAnswer = {
   settled: false,
   at: "2026-11-22T12:00:00.000Z",
   capture: { state: "streaming", slot: hostile, confirmedLsn: "0/1", currentLsn: "0/2", lagBytes: 1_500, retainedWalBytes: 0, lagSeconds: null,
-    gaps: [{ table: hostile, why: hostile, remedy: hostile }] },
+    deadLetters: 0, gaps: [{ table: hostile, why: hostile, remedy: hostile }] },
   snapshot: {
     state: "reading", tablesDone: 0, rows: 5, percent: 12.3, rowsPerSecond: 45_678, secondsLeft: 90,
     tables: [{ table: hostile, state: "reading", rows: 5, estimatedRows: null, percent: null, rowsPerSecond: null, secondsLeft: null }]

@@ -12,12 +12,12 @@ const settings = {
   pipelines: { enabled: ["p"] }
 } as unknown as Parameters<typeof assemble>[2]
 
-const noCapture = { snapshot: "pending", lastCommitAt: null, snapshotRowsPerSecond: null, snapshotNotedAt: null } as const
+const noCapture = { snapshot: "pending", lastCommitAt: null, deadLetters: 0n, snapshotRowsPerSecond: null, snapshotNotedAt: null } as const
 
 const reading = (changes: Partial<SystemReading> = {}): SystemReading => ({
   now,
   wal: { now, current: Lsn(1_000n), slot: { active: true, walStatus: "reserved", confirmed: Lsn(900n), restart: Lsn(400n) } },
-  capture: { ...noCapture, snapshot: "done", lastCommitAt: now - 3n * second },
+  capture: { ...noCapture, snapshot: "done", lastCommitAt: now - 3n * second, deadLetters: 2n },
   snapshotTables: [],
   rereads: [],
   gaps: [{ table: "a.b", why: "it was taken out", remedy: "read it again" }, { table: "not.captured", why: "", remedy: "" }],
@@ -39,6 +39,7 @@ describe("the status of the system", () => {
     const { capture } = assemble(reading(), unknown, settings)
     assert.deepStrictEqual(capture, {
       state: "streaming", slot: "hub_cdc", confirmedLsn: "0/384", currentLsn: "0/3E8", lagBytes: 100, retainedWalBytes: 600, lagSeconds: 3,
+      deadLetters: 2,
       gaps: [{ table: "a.b", why: "it was taken out", remedy: "read it again" }]
     })
   })
