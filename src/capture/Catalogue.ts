@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import type { Sql } from "../connections/Postgres.ts"
+import { isDeepStrictEqual } from "node:util"
 import type { Column, ColumnType, Relation } from "../domain/RowChange.ts"
 import * as TableName from "../domain/TableName.ts"
 import type { WalColumn, WalRelation } from "./WalMessage.ts"
@@ -8,11 +9,14 @@ import type { WalColumn, WalRelation } from "./WalMessage.ts"
 /**
  * Completes relations: pgoutput sends a table's name, columns, type OIDs and identity flags; the types' nature and the
  * key's order are only in the catalogue. Names and types are the message's, because the catalogue may already be ahead of it.
- * Relations are cached by their message; a changed message is resolved again, so a table may change while running.
+ * The server announces a relation when a session first has a row of it, and again after anything of it has changed: each time the
+ * catalogue is asked, since a key may change without its columns.
+ *
+ * `rememberedKey`: a key's columns as they were when the table was last captured, for one that is gone by now.
  */
-export const make = (sql: Sql) => {
+export const make = (sql: Sql, rememberedKey: (table: TableName.TableName) => ReadonlyArray<string> | undefined = () => undefined) => {
   const types = new Map<number, StoredType>()
-  const relations = new Map<number, { readonly message: string; readonly relation: Relation }>()
+  const relations = new Map<number, Relation>()
 
   const loadTypes = Effect.fnUntraced(function*(columns: ReadonlyArray<WalColumn>) {
     const missing = [...new Set(columns.map((column) => column.typeOid))].filter((oid) => !types.has(oid))
@@ -20,17 +24,21 @@ export const make = (sql: Sql) => {
     for (const row of yield* sql.query<StoredType>("Reading column types", typesStatement, [missing])) types.set(row.oid, row)
   })
 
-  /** What is known without asking the database; undefined for a new or changed message. */
-  const known = (message: WalRelation): Relation | undefined => {
-    const cached = relations.get(message.oid)
-    return cached !== undefined && cached.message === JSON.stringify(message) ? cached.relation : undefined
-  }
+  /** The catalogue may also be behind: a commit is streamed before others see it, and this one may have made the type or the key. */
+  const lookUp = Effect.fnUntraced(function*(message: WalRelation, xid: number | undefined) {
+    for (let waited = 0;; waited += visibilityPollMillis) {
+      yield* loadTypes(message.columns)
+      const indexes = yield* sql.query<StoredIndex>(`Reading the key of ${TableName.format(message)}`, keysOf("$1"), [message.oid])
+      const isComplete = message.columns.every(({ typeOid }) => types.has(typeOid)) && (agreeing(message, indexes[0]) !== undefined || !hasIdentity(message))
+      if (isComplete || xid === undefined || waited >= visibilityMaxMillis || !(yield* isRunning(sql, xid))) return indexes
+      yield* Effect.sleep(visibilityPollMillis)
+    }
+  })
 
-  const resolve = Effect.fnUntraced(function*(message: WalRelation): Effect.fn.Return<Relation, PostgresError> {
-    const cached = known(message)
-    if (cached !== undefined) return cached
-    yield* loadTypes(message.columns)
-    const indexes = yield* sql.query<StoredIndex>(`Reading the key of ${TableName.format(message)}`, keyStatement, [message.oid])
+  /** `xid`: of the transaction in which the stream announces it. The same object as before, if it is described the same. */
+  const resolve = Effect.fnUntraced(function*(message: WalRelation, xid?: number): Effect.fn.Return<Relation, PostgresError> {
+    const before = relations.get(message.oid)
+    const indexes = yield* lookUp(message, xid)
     const relation: Relation = {
       oid: message.oid,
       schema: message.schema,
@@ -41,9 +49,10 @@ export const make = (sql: Sql) => {
         typeOid: column.typeOid,
         type: typeOf(types, column.typeOid, column.typeModifier)
       })),
-      key: keyOf(message, indexes, relations.get(message.oid)?.relation)
+      key: keyOf(message, indexes, before === undefined ? rememberedKey(message) : before.key.map((index) => before.columns[index]!.name))
     }
-    relations.set(message.oid, { message: JSON.stringify(message), relation })
+    if (before !== undefined && isDeepStrictEqual(before, relation)) return before
+    relations.set(message.oid, relation)
     return relation
   })
 
@@ -70,7 +79,7 @@ export const make = (sql: Sql) => {
     return { message, isPartitioned: first.relkind === "p" }
   })
 
-  return { known, resolve, announce }
+  return { resolve, announce }
 }
 
 export type Catalogue = ReturnType<typeof make>
@@ -118,27 +127,44 @@ const typeOf = (types: ReadonlyMap<number, StoredType>, oid: number, modifier: n
 /**
  * The key, in its index's order: the primary key's; without one the replica identity's index, or under FULL the first unique
  * index by name that no NULL can be in (as Debezium's, whose index may have NULLs). The catalogue is of now, the message of
- * then: where they disagree (the key was changed in between) the message's identity counts, and under FULL, which has none,
- * the key known before.
+ * then: where they disagree (the key was changed in between, the table is gone) the key known before counts, if by the message it
+ * can be; else the message's identity, in table order.
  */
 const keyOf = (
   message: WalRelation,
   indexes: ReadonlyArray<StoredIndex>,
-  before: Relation | undefined
+  before: ReadonlyArray<string> | undefined
 ): ReadonlyArray<number> => {
-  const position = new Map(message.columns.map((column, index) => [column.name, index]))
-  const chosen = indexes[0]
-  const flagged = message.columns.flatMap((column, index) => (column.partOfIdentity ? [index] : []))
-  const fromCatalogue = chosen?.columns.map((name) => position.get(name))
-  if (fromCatalogue !== undefined && fromCatalogue.every((index) => index !== undefined)) {
-    const mustBeIdentity = message.replicaIdentity === "d" || (message.replicaIdentity === "i" && !chosen!.is_primary)
-    const isIdentity = flagged.length === fromCatalogue.length && fromCatalogue.every((index) => flagged.includes(index))
-    if (isIdentity || !mustBeIdentity) return fromCatalogue
-  }
-  if (message.replicaIdentity === "d" || message.replicaIdentity === "i") return flagged
-  const remembered = before?.key.map((index) => position.get(before.columns[index]!.name)) ?? []
-  return remembered.every((index) => index !== undefined) ? remembered : []
+  const remembered = before === undefined ? undefined : agreeing(message, { columns: before, is_primary: true })
+  return agreeing(message, indexes[0]) ?? remembered ?? (hasIdentity(message) ? identityOf(message) : [])
 }
+
+/** Places of an index's columns, if by the message they can be the key. */
+const agreeing = (message: WalRelation, index: StoredIndex | undefined): ReadonlyArray<number> | undefined => {
+  const places = index?.columns.map((name) => message.columns.findIndex((column) => column.name === name))
+  if (places === undefined || places.includes(-1)) return undefined
+  const mustBeIdentity = message.replicaIdentity === "d" || (message.replicaIdentity === "i" && !index!.is_primary)
+  const identity = identityOf(message)
+  return !mustBeIdentity || (identity.length === places.length && places.every((place) => identity.includes(place))) ? places : undefined
+}
+
+/** FULL flags every column. */
+const hasIdentity = ({ replicaIdentity }: WalRelation): boolean => replicaIdentity === "d" || replicaIdentity === "i"
+
+const identityOf = (message: WalRelation): ReadonlyArray<number> =>
+  message.columns.flatMap((column, place) => (column.partOfIdentity ? [place] : []))
+
+/** As `materialize/Visibility.ts` has it, but for one: a standby that stays away must not stop the stream. */
+const visibilityPollMillis = 20
+const visibilityMaxMillis = 5_000
+
+/** `xid` has 32 bits. */
+const isRunning = (sql: Sql, xid: number) =>
+  Effect.map(
+    sql.query<{ running: boolean }>("Looking whether a transaction can be seen yet",
+      "select exists (select from pg_snapshot_xip(pg_current_snapshot()) x where x::text::bigint & 4294967295 = $1) as running", [xid]),
+    ([row]) => row!.running
+  )
 
 const typesStatement = `
   with recursive needed as (
@@ -151,14 +177,14 @@ const typesStatement = `
   left join pg_type element on element.oid = t.typelem and element.typarray = t.oid`
 
 /** What may be the key, the best first. An index of Postgres' own choice for REPLICA IDENTITY has the same conditions. */
-const keyStatement = `
+export const keysOf = (relationOid: string): string => `
   select i.indisprimary as is_primary, array_agg(a.attname::text order by k.n) as columns
   from pg_index i
   join pg_class t on t.oid = i.indrelid
   join pg_class c on c.oid = i.indexrelid
   cross join unnest(i.indkey::int2[]) with ordinality as k (attnum, n)
   join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-  where i.indrelid = $1 and k.n <= i.indnkeyatts and (i.indisprimary or i.indisreplident
+  where i.indrelid = ${relationOid} and k.n <= i.indnkeyatts and (i.indisprimary or i.indisreplident
     or t.relreplident = 'f' and i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null and i.indexprs is null)
   group by i.indexrelid, i.indisprimary, i.indisreplident, c.relname
   having bool_and(a.attnotnull)

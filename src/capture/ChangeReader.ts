@@ -3,7 +3,6 @@ import type { PostgresError } from "../connections/PostgresError.ts"
 import { isKeyChange } from "../domain/KeyChange.ts"
 import type { Lsn } from "../domain/Lsn.ts"
 import type { Relation, RowChange } from "../domain/RowChange.ts"
-import type { TableName } from "../domain/TableName.ts"
 import type { Transaction } from "../domain/Transaction.ts"
 import { CaptureError } from "./CaptureError.ts"
 import type { Catalogue } from "./Catalogue.ts"
@@ -45,7 +44,7 @@ const ourPrefix = "cdc."
  */
 export class ChangeReader {
   readonly #catalogue: Catalogue
-  readonly #isSelected: (table: TableName) => boolean
+  readonly #isSelected: (table: Relation) => boolean
   readonly #relations = new Map<number, { readonly relation: Relation; readonly selected: boolean }>()
   /** By relation OID: the rows of the current transaction. */
   readonly #counts = new Map<number, number>()
@@ -54,12 +53,12 @@ export class ChangeReader {
   /** The transactions that this stream brought. */
   readonly streamed = new StreamedXids()
 
-  constructor(catalogue: Catalogue, isSelected: (table: TableName) => boolean) {
+  constructor(catalogue: Catalogue, isSelected: (table: Relation) => boolean) {
     this.#catalogue = catalogue
     this.#isSelected = isSelected
   }
 
-  /** Asks the catalogue for relations that are new or changed, before the rows after them are read; else it is a plain loop. */
+  /** Asks the catalogue for each relation that is announced, before the rows after them are read; else it is a plain loop. */
   readonly read = (messages: ReadonlyArray<WalMessage>): Effect.Effect<ChangeBatch, CaptureError | PostgresError> => {
     const batch: MutableBatch = { changes: [], marks: [], lastCommit: undefined, commits: 0 }
     const from = (start: number): Effect.Effect<ChangeBatch, CaptureError | PostgresError> =>
@@ -67,7 +66,7 @@ export class ChangeReader {
         const stop = this.#readUntilUnknown(messages, start, batch)
         if (stop === messages.length) return Effect.succeed(batch)
         const unknown = messages[stop] as WalRelation
-        return Effect.flatMap(this.#catalogue.resolve(unknown), (relation) => {
+        return Effect.flatMap(this.#catalogue.resolve(unknown, this.#transaction?.xid), (relation) => {
           this.#remember(relation)
           return from(stop + 1)
         })
@@ -76,7 +75,7 @@ export class ChangeReader {
       defect instanceof CaptureError ? Effect.fail(defect) : Effect.die(defect))
   }
 
-  /** Returns where it stopped: at a relation that only the catalogue can complete, or at the end. */
+  /** Returns where it stopped: at a relation, which only the catalogue can complete, or at the end. */
   #readUntilUnknown(messages: ReadonlyArray<WalMessage>, start: number, batch: MutableBatch): number {
     for (let index = start; index < messages.length; index++) {
       const message = messages[index]!
@@ -92,12 +91,8 @@ export class ChangeReader {
           batch.lastCommit = message
           batch.commits++
           break
-        case "Relation": {
-          const relation = this.#catalogue.known(message)
-          if (relation === undefined) return index
-          this.#remember(relation)
-          break
-        }
+        case "Relation":
+          return index
         case "Insert":
         case "Update":
         case "Delete":

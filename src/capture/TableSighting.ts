@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import * as TableName from "../domain/TableName.ts"
+import { keysOf } from "./Catalogue.ts"
 import type { CapturedTable } from "./CapturedTables.ts"
 
 /** What the catalogue says of a table now, as far as it decides whether its changes are published. */
@@ -12,7 +13,7 @@ export interface TableSighting {
   readonly publicationRelXmin: string | null
   readonly hasColumnList: boolean
   readonly hasRowFilter: boolean
-  /** Names of the record key's columns: the primary key, else the replica identity's index, in the index's order. */
+  /** Names of the record key's columns, in its order. */
   readonly key: ReadonlyArray<string>
 }
 
@@ -48,19 +49,14 @@ interface StoredSighting extends TableSighting {
 }
 
 const statement = `
-  select n.nspname as schema, c.relname as table, c.oid as "relationOid",
+  select n.nspname as schema, captured.relname as table, captured.oid as "relationOid",
     coalesce(p.puballtables, false) or r.oid is not null
       or exists (select from pg_publication_namespace s where s.pnpubid = p.oid and s.pnnspid = n.oid) as "isPublished",
     r.oid as "publicationRelOid", r.xmin::text as "publicationRelXmin",
     r.prattrs is not null as "hasColumnList", r.prqual is not null as "hasRowFilter",
-    coalesce((
-      select array_agg(a.attname::text order by k.n)
-      from (select * from pg_index i where i.indrelid = c.oid and (i.indisprimary or i.indisreplident) order by i.indisprimary desc limit 1) i
-      cross join unnest(i.indkey::int2[]) with ordinality as k (attnum, n)
-      join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
-      where k.n <= i.indnkeyatts), '{}') as key
+    coalesce((select columns from (${keysOf("captured.oid")}) as keys limit 1), '{}') as key
   from unnest($2::text[], $3::text[]) as wanted (nspname, relname)
   join pg_namespace n using (nspname)
-  join pg_class c on c.relnamespace = n.oid and c.relname = wanted.relname and c.relkind in ('r', 'p')
+  join pg_class captured on captured.relnamespace = n.oid and captured.relname = wanted.relname and captured.relkind in ('r', 'p')
   left join pg_publication p on p.pubname = $1
-  left join pg_publication_rel r on r.prpubid = p.oid and r.prrelid = c.oid`
+  left join pg_publication_rel r on r.prpubid = p.oid and r.prrelid = captured.oid`

@@ -81,12 +81,13 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
   const before = yield* SlotCheck.check(state, source, { journal: journal.read, tail: undefined, isReader: false })
   yield* journal.verifyTopic
   const { generatedColumns } = before.publication
-  const catalogue = Catalogue.make(postgres)
+  const seenBefore = yield* TableWatch.remembered
+  const catalogue = Catalogue.make(postgres, (table) => seenBefore.get(TableName.format(table))?.key)
   const tables = yield* presentTables(catalogue, source.tables, generatedColumns)
   const wanted = tables.map((relation) => ({ topic: TopicName.ofTable(kafka.topicPrefix, relation), hasKey: relation.key.length > 0 }))
   const present = new Set(wanted.map(({ topic }) => topic))
   const former = source.tables.map((table) => TopicName.ofTable(kafka.topicPrefix, table)).filter((topic) => !present.has(topic))
-  const topics = yield* Topics.verify(wanted, kafka, former, yield* TableWatch.topicsSeenBefore)
+  const topics = yield* Topics.verify(wanted, kafka, former, TableWatch.topicsOf(seenBefore, kafka.topicPrefix))
 
   // Its transaction must not outlive the snapshot: it holds locks, and back the vacuum.
   const snapshotScope = yield* Scope.fork(yield* Effect.scope)
@@ -134,8 +135,11 @@ const session: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres
     }).pipe(Scope.provide(snapshotScope))
     yield* Scope.close(snapshotScope, Exit.void)
     const selected = new Set(source.tables.map(TableName.format))
-    // A table whose topic is gone has a gap, and its changes nowhere to go.
-    const reader = new ChangeReader(catalogue, (table) => selected.has(TableName.format(table)) && topics.has(TopicName.ofTable(kafka.topicPrefix, table)))
+    // A table whose topic is gone, or compacted while it has lost its key, has a gap, and its changes nowhere to go.
+    const reader = new ChangeReader(catalogue, (table) => {
+      const topic = topics.get(TopicName.ofTable(kafka.topicPrefix, table))
+      return topic !== undefined && (table.key.length > 0 || !topic.isCompacted) && selected.has(TableName.format(table))
+    })
     const requested = yield* Latch.make(false)
     const watermarks = Watermarks.make(postgres)
     const rereads = Rereads.make(source.stateSchema, source.slot)

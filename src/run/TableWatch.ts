@@ -120,17 +120,20 @@ export const open = Effect.fnUntraced(function*(
   }
 })
 
-/** The topics of tables that capture has published to, or would have: one that is missing was deleted since. */
-export const topicsSeenBefore = Effect.gen(function*() {
-  const { kafka, source } = yield* AppConfig
+/** What is remembered of the captured tables before a session begins, by `TableName.format`. */
+export const remembered = Effect.gen(function*() {
+  const { source } = yield* AppConfig
   const sql = yield* Postgres
   const state = CapturedTables.make(source.stateSchema, source.slot)
   // An earlier version's `setup` has not made them.
   yield* Rereads.make(source.stateSchema, source.slot).createTable(sql)
   yield* state.createTable(sql)
-  const tables = [...(yield* state.load(sql)).values()]
-  return new Set(tables.filter(({ topicId }) => topicId !== null).map(({ name }) => TopicName.ofTable(kafka.topicPrefix, name)))
+  return yield* state.load(sql)
 })
+
+/** Their topics: one that is missing was deleted since. */
+export const topicsOf = (tables: ReadonlyMap<string, CapturedTables.CapturedTable>, topicPrefix: string): ReadonlySet<string> =>
+  new Set([...tables.values()].filter(({ topicId }) => topicId !== null).map(({ name }) => TopicName.ofTable(topicPrefix, name)))
 
 /** Tables that nothing is remembered of are taken as they are, from now on: by `setup`, and where an earlier version had set up. */
 export const rememberNew = Effect.fnUntraced(function*(
