@@ -19,7 +19,6 @@ const golden = ["15", "18"].flatMap((major) => {
 
 /** The identity is the key; every type is text. */
 const catalogue: Catalogue = {
-  known: () => undefined,
   resolve: (message) => Effect.succeed<Relation>({
     ...message,
     columns: message.columns.map(({ name, typeOid }) => ({ name, typeOid, type: { name: "unknown", kind: "unknown", modifier: -1 } })),
