@@ -47,4 +47,24 @@ describe("a table read again", () => {
         const reads = (yield* assertConverged(capture)).filter(isIncremental)
         assert.isBelow(reads.length, 230, "it began anew each time")
       })))
+
+  it.live("stands one below its watermark, whose LSN may be that of the next commit", () =>
+    withCapture({ tables: "public.t", ddl: hammered(20), overrides: tiny }, (capture) =>
+      Effect.gen(function*() {
+        yield* capture.setup
+        const { ask, finished } = yield* rereading(capture)
+        yield* capture.start
+        yield* capture.caughtUp
+        const { database } = capture
+        yield* Effect.promise(() => database.query("select pg_create_logical_replication_slot($1, 'pgoutput')", [`${database.name}_seen`]))
+        yield* finished(yield* ask("public.t"))
+        const messages = yield* Effect.promise(() => database.query<{ lsn: string }>(`
+          select (lsn - '0/0'::pg_lsn)::text as lsn from pg_logical_slot_peek_binary_changes($1, null, null,
+            'proto_version', '1', 'publication_names', $2, 'messages', 'true') where position('cdc.watermark'::bytea in data) > 0`,
+        [`${database.name}_seen`, `cdc_${database.name}`]))
+        const watermarks = new Set(messages.map(({ lsn }) => BigInt(lsn)))
+        const reads = capture.written.filter(isIncremental)
+        assert.strictEqual(reads.length, 20)
+        assert.isTrue(reads.every(({ position }) => watermarks.has(position.commitLsn + 1n)))
+      })))
 })
