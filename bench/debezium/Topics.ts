@@ -1,4 +1,4 @@
-import { type Admin, type IHeaders, Kafka, logLevel } from "kafkajs"
+import { type Admin, type Batch, type IHeaders, Kafka, logLevel } from "kafkajs"
 import { randomBytes } from "node:crypto"
 import type { StoredRecord } from "./Event.ts"
 
@@ -43,48 +43,48 @@ const read = async (kafka: Kafka, admin: Admin, topics: ReadonlyArray<string>): 
     for (const { high, low, partition } of partitions) if (BigInt(high) > BigInt(low)) ends.set(`${topic}/${partition}`, BigInt(high))
   }
   if (ends.size === 0) return records
-  const unread = new Set(ends.keys())
-  const consumer = kafka.consumer({ groupId: `compare.${randomBytes(6).toString("hex")}`, maxWaitTimeInMs: 50 })
-  const done = Promise.withResolvers<void>()
-  // Also told of batches that hold nothing but control records, which `eachBatch` never sees.
-  consumer.on("consumer.end_batch_process", ({ payload: { lastOffset, partition, topic } }) => {
-    const name = `${topic}/${partition}`
-    if (BigInt(lastOffset) + 1n >= (ends.get(name) ?? 0n)) unread.delete(name)
-    if (unread.size === 0) done.resolve()
+  await consume(kafka, topics, {
+    take: ({ messages, partition, topic }) => {
+      const read = records.get(topic)![partition]!
+      for (const { headers, key, value } of messages) read.push({ key, value, headers: asText(headers) })
+    },
+    isDone: (topic, partition, lastOffset) => {
+      const name = `${topic}/${partition}`
+      if (lastOffset + 1n >= (ends.get(name) ?? 0n)) ends.delete(name)
+      return ends.size === 0
+    }
   })
-  consumer.on("consumer.crash", ({ payload: { error, restart } }) => restart ? undefined : done.reject(error))
-  try {
-    await consumer.connect()
-    await consumer.subscribe({ topics: [...records.keys()], fromBeginning: true })
-    await consumer.run({
-      autoCommit: false,
-      eachBatch: async ({ batch }) => {
-        const partition = records.get(batch.topic)![batch.partition]!
-        for (const { headers, key, value } of batch.messages) partition.push({ key, value, headers: asText(headers) })
-      }
-    })
-    await done.promise
-  } finally {
-    await consumer.disconnect()
-  }
   return records
 }
 
 const holding = async (kafka: Kafka, topics: ReadonlyArray<string>, key: string): Promise<void> => {
   const missing = new Set(topics)
+  await consume(kafka, topics, {
+    take: ({ messages, topic }) => {
+      if (messages.some((message) => message.key?.toString() === key)) missing.delete(topic)
+    },
+    isDone: () => missing.size === 0
+  })
+}
+
+/** Takes what the topics hold, from the beginning, and what comes, until it is done. */
+const consume = async (
+  kafka: Kafka,
+  topics: ReadonlyArray<string>,
+  { isDone, take }: {
+    readonly take: (batch: Batch) => void
+    /** Asked after every batch, also after one that holds nothing but control records, which is never taken. */
+    readonly isDone: (topic: string, partition: number, lastOffset: bigint) => boolean
+  }
+): Promise<void> => {
   const consumer = kafka.consumer({ groupId: `compare.${randomBytes(6).toString("hex")}`, maxWaitTimeInMs: 50 })
   const done = Promise.withResolvers<void>()
+  consumer.on("consumer.end_batch_process", ({ payload: { lastOffset, partition, topic } }) => isDone(topic, partition, BigInt(lastOffset)) ? done.resolve() : undefined)
   consumer.on("consumer.crash", ({ payload: { error, restart } }) => restart ? undefined : done.reject(error))
   try {
     await consumer.connect()
     await consumer.subscribe({ topics: [...topics], fromBeginning: true })
-    await consumer.run({
-      autoCommit: false,
-      eachMessage: async ({ message, topic }) => {
-        if (message.key?.toString() === key) missing.delete(topic)
-        if (missing.size === 0) done.resolve()
-      }
-    })
+    await consumer.run({ autoCommit: false, eachBatch: async ({ batch }) => take(batch) })
     await done.promise
   } finally {
     await consumer.disconnect()
