@@ -96,7 +96,7 @@ export const openReader = Effect.fnUntraced(function*(
   const continues = async ({ fetchedOffset, partition, topic }: FetchedBatch, fromOffset: bigint): Promise<boolean> => {
     if (BigInt(fetchedOffset) === fromOffset) return true
     try {
-      if (BigInt(fetchedOffset) < fromOffset) throw startedOver(topic, partition, fromOffset)
+      if (BigInt(fetchedOffset) < fromOffset) throw startedOver(topic, partition, fromOffset, fetchedOffset)
       await options.nextOffsets([{ topic, partition }])
       return true
     } catch (cause) {
@@ -106,11 +106,14 @@ export const openReader = Effect.fnUntraced(function*(
   }
 
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-    next.clear()
     const assigned = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
       partitions.map((partition) => ({ topic, partition }))
     )
-    positioned = position(assigned)
+    // One after the other: a skip of the former assignment moves the checkpoint that is asked for here.
+    positioned = positioned.then(() => {
+      next.clear()
+      return position(assigned)
+    })
     positioned.catch(fail)
   })
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
@@ -172,10 +175,10 @@ type Verdict = "applied" | "reread" | "abandoned"
 type FetchedBatch = Batch & { readonly fetchedOffset: string }
 type ProcessedBatch = ConsumerEndBatchProcessEvent["payload"] & { readonly fetchedOffset: string }
 
-const startedOver = (topic: string, partition: number, fromOffset: bigint): ConsumeError =>
+const startedOver = (topic: string, partition: number, fromOffset: bigint, fetchedOffset: string): ConsumeError =>
   new ConsumeError({
     reason: "gap",
-    message: `${topic}/${partition} was to be read on from offset ${fromOffset}, but starts over: it was made again; ${startAnew}`
+    message: `${topic}/${partition} was to be read on from offset ${fromOffset}, but starts over at ${fetchedOffset}: it was made again; ${startAnew}`
   })
 
 /** Every partition of the topics with its first and end offsets; a topic that is not there is named. */
