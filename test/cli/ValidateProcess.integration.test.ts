@@ -49,10 +49,10 @@ layer(Layer.mergeAll(TestDatabase.layer, TestTopics.layer), { excludeTestService
   it.effect("a pipeline does not start on columns that it can't read", () =>
     Effect.gen(function*() {
       const stopped = yield* cdc(["pipeline", "campaign-totals"], {
-        CDC_SOURCE_TABLES: "outreach.send_log, outreach.campaigns", CDC_COLUMNS_HASH: "outreach.send_log.send_log_id", CDC_COLUMNS_HASH_SALT: "a long and secret salt", PORT: String(yield* Effect.promise(freePort))
+        CDC_SOURCE_TABLES: "outreach.send_log, outreach.campaigns", CDC_COLUMNS_HASH: "outreach.send_log.campaign_id", CDC_COLUMNS_HASH_SALT: "a long and secret salt", PORT: String(yield* Effect.promise(freePort))
       })
       assert.strictEqual(stopped.code, 2)
-      assert.match(stopped.said, /columns\.hash names outreach\.send_log\.send_log_id, which pipeline campaign-totals reads/)
+      assert.match(stopped.said, /columns\.hash names outreach\.send_log\.campaign_id, which pipeline campaign-totals reads/)
       assert.notInclude(stopped.said, "a long and secret salt")
     }))
 })
