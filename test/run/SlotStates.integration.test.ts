@@ -104,6 +104,27 @@ describe("the slot", () => {
         assert.strictEqual(finalState(yield* capture.read("public.items")).size, 17)
       })), 120_000)
 
+  it.live("is taken from a capture that still runs, which writes nothing more of its epoch", () =>
+    withCapture(items, (capture) =>
+      Effect.gen(function*() {
+        const first = yield* start(capture)
+        const writing = yield* Effect.forkChild(Effect.forEach(Array.from({ length: 40 }, (_, n) => n), (n) =>
+          query(capture, `insert into public.items select ${n} * 1000 + m, 'x' from generate_series(1, 500) m; delete from public.items where id = ${n} * 1000 + 1`)))
+        yield* capture.until((record) => record.topic.endsWith(".items"))
+        yield* capture.provide(Setup.resnapshot)
+        // It saw the slot gone and stopped, or came back when there was a new one, and goes on under the new epoch.
+        const stopped = yield* Effect.timeoutOption(Effect.flip(Fiber.join(first)), "3 seconds")
+        if (stopped._tag === "Some") assert.match(stopped.value.message, /cdc setup --resnapshot/)
+        if (stopped._tag === "Some") yield* capture.start
+        yield* Fiber.join(writing)
+        yield* capture.caughtUp
+        yield* sweptBy(capture)
+        const records = yield* capture.read("public.items")
+        assert.deepStrictEqual(disorder(records), [])
+        assert.deepStrictEqual(new Set(records.flatMap((record) => record.value === null ? [] : [envelope(record).source.epoch])), new Set([1, 2]))
+        assert.strictEqual(finalState(records).size, 40 * 499)
+      })), 120_000)
+
   it.live("moves, and lets WAL go, while only other databases and unpublished tables write", () =>
     withCapture({ ...items, ddl: `${items.ddl}; create table public.unpublished (id int, pad text)` }, (capture) =>
       Effect.gen(function*() {
