@@ -32,7 +32,11 @@ export const prepare = async (): Promise<Distribution> => {
       "dependency:copy-dependencies",
       "-DincludeScope=runtime",
       `-DoutputDirectory=${unfinished}`
-    ])
+    ]).catch((cause: Error & { readonly code?: unknown; readonly stdout?: string }) => {
+      throw new Error(cause.code === "ENOENT"
+        ? "Maven is missing: install it (Debian: apt-get install openjdk-17-jre-headless maven)"
+        : `Maven could not fetch Debezium:\n${(cause.stdout || cause.message).trim()}`)
+    })
     renameSync(unfinished, libraries)
   }
   return { java: process.env.JAVA_HOME ? join(process.env.JAVA_HOME, "bin/java") : "java", classPath: join(libraries, "*") }
