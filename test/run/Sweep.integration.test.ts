@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Queue } from "effect"
+import pg from "pg"
 import * as Rereads from "../../src/capture/Rereads.ts"
 import { Postgres } from "../../src/connections/Postgres.ts"
 import type { OutgoingRecord } from "../../src/domain/OutgoingRecord.ts"
+import * as Lsn from "../../src/domain/Lsn.ts"
 import * as TableName from "../../src/domain/TableName.ts"
 import * as TableRepair from "../../src/run/TableRepair.ts"
 import { type CaptureUnderTest, disorder, finalState, withCapture } from "./CaptureFixture.ts"
@@ -57,6 +59,15 @@ const missed = (capture: CaptureUnderTest, ...statements: ReadonlyArray<string>)
     await capture.database.query(`alter publication ${publication} drop table public.items`)
     for (const statement of statements) await capture.database.query(statement)
   })
+
+/** A connection that holds a lock until it is closed. */
+const hold = async (url: string, statement: string) => {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  await client.query("begin")
+  await client.query(statement)
+  return client
+}
 
 describe("the sweep", () => {
   it.live("after a TRUNCATE deletes, for readers that do not know it, what was not inserted again", () =>
@@ -139,7 +150,7 @@ describe("the sweep", () => {
       })))
 
   it.live("is asked for before the TRUNCATE is confirmed, so that a crash between does not lose it", () =>
-    withCapture(items(100), (capture) =>
+    withCapture({ ...items(100), overrides: { source: { statusIntervalSeconds: 0.1 } } }, (capture) =>
       Effect.gen(function*() {
         const { fiber, observed } = yield* started(capture)
         yield* settled(capture)
@@ -148,11 +159,14 @@ describe("the sweep", () => {
           return yield* rereads.list(yield* Postgres)
         })), (all) => all.filter(({ reason }) => reason === "truncated").length)
         // The request can't be written: as if the process died when the records of the truncate are there.
-        yield* sql(capture, "alter table cdc.rereads rename to hidden")
+        const holder = yield* Effect.promise(() => hold(capture.database.url, "lock table cdc.rereads"))
         yield* sql(capture, "truncate public.items")
-        yield* capture.until((record) => isOfItems(record) && record.value?.includes("\"op\":\"t\"") === true)
+        const { position } = yield* capture.until((record) => isOfItems(record) && record.value?.includes("\"op\":\"t\"") === true)
+        // Many status intervals, by the server's own clock.
+        const [slot] = yield* sql(capture, "select pg_sleep(1), confirmed_flush_lsn::text as confirmed from pg_replication_slots where database = current_database()")
+        assert.isTrue(Lsn.parse(String(slot!.confirmed)) <= position.commitLsn)
         yield* Fiber.interrupt(fiber)
-        yield* sql(capture, "alter table cdc.hidden rename to rereads")
+        yield* Effect.promise(() => holder.end())
         assert.strictEqual(yield* asked, 0)
         yield* observed(capture.start)
         yield* capture.caughtUp
