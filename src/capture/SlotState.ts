@@ -117,7 +117,7 @@ export interface Outcome<State> {
   /** For the documentation: what it means. */
   readonly meaning: string
   /** `goes on`, `waits` until the slot is free, or `stops`, with the exit code beside it. */
-  readonly then: "goes on" | "waits" | "stops"
+  readonly leadsTo: "goes on" | "waits" | "stops"
   readonly exitCode: 3 | 4 | undefined
   /** What a person does; it ends the message. */
   readonly remedy: string | undefined
@@ -134,79 +134,79 @@ export interface Names {
 export const outcomes: { readonly [Tag in SlotState["_tag"]]: Outcome<Extract<SlotState, { readonly _tag: Tag }>> } = {
   ready: {
     meaning: "everything is as remembered",
-    then: "goes on", exitCode: undefined, remedy: undefined,
+    leadsTo: "goes on", exitCode: undefined, remedy: undefined,
     says: (_, { slot }) => `Replication slot ${slot} is as remembered`
   },
   standby: {
     meaning: "another process reads the slot; this one takes over when it is free",
-    then: "waits", exitCode: undefined, remedy: undefined,
+    leadsTo: "waits", exitCode: undefined, remedy: undefined,
     says: (_, { slot }) => `Replication slot ${slot} is read by another process`
   },
   notSetUp: {
     meaning: "`cdc setup` was never run here",
-    then: "stops", exitCode: 3, remedy: "run `cdc setup` first",
+    leadsTo: "stops", exitCode: 3, remedy: "run `cdc setup` first",
     says: (_, { slot }) => `Replication slot ${slot} is not set up in this database`
   },
   slotForeign: {
     meaning: "the slot is there, but neither this database nor Kafka remembers it",
-    then: "stops", exitCode: 4, remedy: `if it is somebody else's, set CDC_SOURCE_SLOT to another name; if it is a leftover of ours, ${resnapshot}`,
+    leadsTo: "stops", exitCode: 4, remedy: `if it is somebody else's, set CDC_SOURCE_SLOT to another name; if it is a leftover of ours, ${resnapshot}`,
     says: (_, { slot }) => `Replication slot ${slot} exists, but nothing here remembers what was published from it`
   },
   forgotten: {
     meaning: "Kafka remembers the slot, this database does not: it was restored to before `setup`, made anew, or lost its state schema",
-    then: "stops", exitCode: 4, remedy: resnapshot,
+    leadsTo: "stops", exitCode: 4, remedy: resnapshot,
     says: ({ epoch }, { slot }) => `Kafka remembers replication slot ${slot} (epoch ${epoch}), but this database does not: it was restored or made anew, or its state schema is gone`
   },
   otherServer: {
     meaning: "another server (system identifier) answers than the one captured so far",
-    then: "stops", exitCode: 4, remedy: resnapshot,
+    leadsTo: "stops", exitCode: 4, remedy: resnapshot,
     says: ({ found, remembered }) => `This is another server (system identifier ${found}) than the one captured so far (${remembered})`
   },
   otherDatabase: {
     meaning: "another database of the same server",
-    then: "stops", exitCode: 4, remedy: resnapshot,
+    leadsTo: "stops", exitCode: 4, remedy: resnapshot,
     says: ({ found, remembered }) => `This is database ${found}, but ${remembered} was captured so far`
   },
   otherHistory: {
     meaning: "the topics or the journal are beyond this database's WAL, or on a timeline or epoch that it does not continue: it was restored to an earlier state, "
       + "a standby was promoted that lacks what was published, or another database is published under the same topic prefix",
-    then: "stops", exitCode: 4, remedy: resnapshot,
+    leadsTo: "stops", exitCode: 4, remedy: resnapshot,
     says: ({ evidence }) => `This database does not continue what was published (${evidence}): it was restored or replaced, or another one is published under the same kafka.topicPrefix`
   },
   slotMissing: {
     meaning: "the slot is gone",
-    then: "stops", exitCode: 4, remedy: resnapshot,
+    leadsTo: "stops", exitCode: 4, remedy: resnapshot,
     says: (_, { slot }) => `Replication slot ${slot} is gone`
   },
   slotElsewhere: {
     meaning: "a slot of this name belongs to another database or uses another plugin",
-    then: "stops", exitCode: 4, remedy: `if it is somebody else's, set CDC_SOURCE_SLOT to another name, otherwise drop it there; then ${resnapshot}`,
+    leadsTo: "stops", exitCode: 4, remedy: `if it is somebody else's, set CDC_SOURCE_SLOT to another name, otherwise drop it there; then ${resnapshot}`,
     says: ({ database, plugin }, { slot }) => `Replication slot ${slot} now belongs to database ${database}, with the plugin ${plugin}`
   },
   slotLost: {
     meaning: "the server has invalidated the slot; its own reason is named",
-    then: "stops", exitCode: 4, remedy: resnapshot,
+    leadsTo: "stops", exitCode: 4, remedy: resnapshot,
     says: ({ reason }, { slot }) => `Replication slot ${slot} is invalidated (${reason}): ${invalidations[reason] ?? "Postgres' manual says what that means"}`
   },
   slotMoved: {
     meaning: "the slot stands beyond what we ever confirmed: somebody advanced it, read from it, or made it again",
-    then: "stops", exitCode: 4, remedy: resnapshot,
+    leadsTo: "stops", exitCode: 4, remedy: resnapshot,
     says: ({ found, journalled }, { slot }) =>
       `Replication slot ${slot} stands at ${Lsn.format(found)}, beyond all that was confirmed (${Lsn.format(journalled)}): somebody moved it or made it again`
   },
   publicationMissing: {
     meaning: "the publication is gone; what commits meanwhile is never decoded, even after it is back",
-    then: "stops", exitCode: 4, remedy: resnapshot,
+    leadsTo: "stops", exitCode: 4, remedy: resnapshot,
     says: (_, { publication }) => `Publication ${publication} is gone`
   },
   publicationReplaced: {
     meaning: "the publication was dropped and made again; what committed meanwhile was never decoded",
-    then: "stops", exitCode: 4, remedy: resnapshot,
+    leadsTo: "stops", exitCode: 4, remedy: resnapshot,
     says: (_, { publication }) => `Publication ${publication} was dropped and made again`
   },
   publicationAltered: {
     meaning: "the publication was renamed or altered, so that it may have published less meanwhile, or publishes less now",
-    then: "stops", exitCode: 4, remedy: resnapshot,
+    leadsTo: "stops", exitCode: 4, remedy: resnapshot,
     says: ({ missing }, { publication }) =>
       `Publication ${publication} was altered${missing.length === 0 ? "" : ` and publishes no ${missing.join(", ")} now`}`
   }
