@@ -18,7 +18,7 @@ export interface Instance {
 }
 
 export interface SoakStatus extends Status {
-  readonly capture: { readonly state: string; readonly retainedWalBytes: number }
+  readonly capture: { readonly state: string; readonly retainedWalBytes: number; readonly gaps: ReadonlyArray<{ readonly table: string; readonly why: string }> }
 }
 
 const restartMillis = 300

@@ -106,12 +106,13 @@ const hurt = async (
 
 const patienceMillis = 120_000
 
+/** And nothing is said to be missing, because nothing is. */
 const untilSettled = async (world: World.World, tell: (line: string) => void): Promise<ReadonlyArray<string>> => {
   const giveUp = Date.now() + patienceMillis
   while (Date.now() < giveUp) {
     for (const instance of world.instances) {
       const status = await instance.status()
-      if (status?.settled === true) return []
+      if (status?.settled === true) return status.capture.gaps.map(({ table, why }) => `${table} is said to have a gap: ${why}`)
     }
   }
   for (const instance of world.instances) tell(`${instance.name}: ${JSON.stringify(await instance.status())}\n${instance.said()}`)
