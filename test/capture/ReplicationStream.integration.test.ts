@@ -3,8 +3,10 @@ import { Deferred, Effect, Latch, Layer } from "effect"
 import pg from "pg"
 import type { WalMessage } from "../../src/capture/WalMessage.ts"
 import * as ReplicationStream from "../../src/capture/ReplicationStream.ts"
+import { AppConfig } from "../../src/Config.ts"
 import { Postgres } from "../../src/connections/Postgres.ts"
 import * as Lsn from "../../src/domain/Lsn.ts"
+import * as Proxy from "../support/Proxy.ts"
 import * as TestConfig from "../support/TestConfig.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { TestTopics } from "../support/TestTopics.ts"
@@ -135,6 +137,26 @@ layer(Support, { excludeTestServices: true })("the replication stream", (it) => 
         assert.include(noted, told)
       }))
     }))
+
+  it.effect("takes the slot over from a reader that fell silent, within its own wal_sender_timeout and a second", () =>
+    Effect.gen(function*() {
+      const { url } = yield* TestDatabase
+      const { options } = yield* prepare("silent")
+      const { hostname, port } = new URL(url)
+      const proxy = yield* Effect.acquireRelease(
+        Effect.promise(() => Proxy.start({ host: hostname, port: Number(port) })),
+        (proxy) => Effect.promise(proxy.close)
+      )
+      const proxied = new URL(url)
+      proxied.port = String(proxy.port)
+      const behindProxy = Layer.fresh(Postgres.layer).pipe(Layer.provide(AppConfig.layerOf({ source: { databaseUrl: proxied.href }, kafka: { brokers: "nobody:1" } })))
+      const timed = { ...options, walSenderTimeoutSeconds: 2 }
+      yield* Effect.provide(Effect.asVoid(ReplicationStream.open(timed)), behindProxy)
+      proxy.hold()
+      const began = performance.now()
+      yield* ReplicationStream.open(timed)
+      assert.isBelow(performance.now() - began, 2_000 + 1_000 + 1_500, "the timeout, a poll, and a busy machine")
+    }).pipe(Effect.scoped))
 
   it.effect("says so when the publication is gone, instead of streaming nothing", () =>
     Effect.gen(function*() {
