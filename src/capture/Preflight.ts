@@ -33,6 +33,6 @@ export const refuse = (errors: ReadonlyArray<Finding>): Effect.Effect<void, Capt
   const lines = errors.map(sentence)
   return Effect.fail(new CaptureError({
     reason: "unsuitable",
-    message: lines.length === 1 ? `${lines[0]}.` : `${lines.length} things are in the way:\n${lines.map((line) => `- ${line}.`).join("\n")}`
+    message: lines.length === 1 ? lines[0]! : `${lines.length} things are in the way:\n${lines.map((line) => `- ${line}`).join("\n")}`
   }))
 }

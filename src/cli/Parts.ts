@@ -26,7 +26,7 @@ export const capture = { name: captureCheck, run: CaptureLoop.run }
 export const pipelines = Effect.fnUntraced(function*(names: ReadonlyArray<string>) {
   const { pipelineSettings, types } = yield* AppConfig
   const [unreadable] = modeProblems(types)
-  if (unreadable !== undefined) return yield* new ConfigurationError({ message: `${sentence(unreadable)}.` })
+  if (unreadable !== undefined) return yield* new ConfigurationError({ message: sentence(unreadable) })
   return yield* Effect.forEach(new Set(names), (name) => Effect.map(definition(name, pipelineSettings[name]), (pipeline) => ({
     name: checkOf(name),
     run: Effect.andThen(requireReadable(pipeline), runPipeline(pipeline))

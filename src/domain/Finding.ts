@@ -24,5 +24,5 @@ export const error = (thing: string, problem: string, remedy: string): Finding =
 export const warning = (thing: string, problem: string, remedy: string): Finding => ({ severity: "warning", thing, problem, remedy })
 export const advice = (thing: string, problem: string, remedy: string): Finding => ({ severity: "advice", thing, problem, remedy })
 
-/** As one sentence, for an error's message. */
-export const sentence = ({ problem, remedy, thing }: Finding): string => `${thing} ${problem}: ${remedy}`
+/** As one sentence, with its stop, for an error's message. */
+export const sentence = ({ problem, remedy, thing }: Finding): string => `${thing} ${problem}: ${remedy}${/[.?]$/.test(remedy) ? "" : "."}`

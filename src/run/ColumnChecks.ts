@@ -77,5 +77,5 @@ export const requireReadable = Effect.fnUntraced(function*(pipeline: Pipeline) {
     if (announced !== undefined) relations.push(yield* catalogue.resolve(announced.message))
   }
   const problems = readProblems(treatedOf(columns), relations, pipeline)
-  if (problems.length > 0) return yield* new ConfigurationError({ message: problems.map((problem) => `${sentence(problem)}.`).join("\n") })
+  if (problems.length > 0) return yield* new ConfigurationError({ message: problems.map(sentence).join("\n") })
 })

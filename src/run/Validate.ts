@@ -60,7 +60,7 @@ export const requireReady = ({ checks }: Report): Effect.Effect<ReadonlyArray<st
   const findings = checks.filter(({ name }) => !leftToSetup.has(name)).flatMap((check) => check.findings)
   return Effect.as(
     refuse(findings.filter(({ severity }) => severity === "error")),
-    findings.filter(({ severity }) => severity === "warning").map((finding) => `${sentence(finding)}.`)
+    findings.filter(({ severity }) => severity === "warning").map(sentence)
   )
 }
 

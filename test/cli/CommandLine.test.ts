@@ -57,7 +57,15 @@ describe.concurrent("the command line", { timeout: 60_000 }, () => { // a second
     assert.match(stderr, /compression/)
   })
 
-  for (const verb of ["setup", "run", "status"]) {
+  it("setup without Postgres and Kafka: says what to check of both, no secret, exit 3", async () => {
+    const { code, stderr, stdout } = await cdc(["setup"])
+    assert.strictEqual(stdout, "")
+    assert.match(stderr, /^2 things are in the way:\n- [^\n]*ECONNREFUSED[^\n]*: is Postgres up, and DATABASE_URL right\?\n- Kafka [^\n]*KAFKA_BROKERS right\?\n$/)
+    assert.notInclude(stderr, "secret")
+    assert.strictEqual(code, 3)
+  })
+
+  for (const verb of ["run", "status"]) {
     it(`${verb} without Postgres: one message that says what to check, no secret, exit 3`, async () => {
       const { code, stderr, stdout } = await cdc([verb])
       assert.strictEqual(stdout, "")
