@@ -8,10 +8,14 @@ import type { Acknowledgement } from "./TopicIdentities.ts"
  */
 export class KnownEnds {
   readonly #topics: ReadonlyMap<string, { readonly id: string; readonly ends: Array<bigint> }>
+  /** By answers alone: a look may see a batch whose answer is still on its way. */
+  readonly #answered: ReadonlyMap<string, { readonly ends: Array<bigint> }>
   readonly #losses = new Map<string, string>()
 
+  /** Before anything is sent. */
   constructor(seen: ReadonlyMap<string, TopicIdentity>) {
     this.#topics = copyOf(seen)
+    this.#answered = copyOf(seen)
   }
 
   /** By topic, why it may lack what it once had. */
@@ -27,11 +31,12 @@ export class KnownEnds {
   /** Once per send, not per record. Only a batch's first record is counted: logs are cut between batches. */
   acknowledged(batches: ReadonlyArray<Acknowledgement>): void {
     for (const { offset, partition, topic } of batches) {
-      const ends = this.#topics.get(topic)?.ends
-      if (ends === undefined || offset < 0n) continue // a repeated send may be answered without an offset
-      const known = ends[partition] ?? 0n
-      if (offset < known) this.#losses.set(topic, cutOf(topic, partition, offset, known))
-      ends[partition] = offset + 1n
+      const answered = this.#answered.get(topic)?.ends
+      if (answered === undefined || offset < 0n) continue // a repeated send may be answered without an offset
+      const last = answered[partition] ?? 0n
+      if (offset < last) this.#losses.set(topic, cutOf(topic, partition, offset, last))
+      answered[partition] = offset + 1n
+      this.#extend(topic, answered)
     }
   }
 

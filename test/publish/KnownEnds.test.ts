@@ -14,6 +14,15 @@ describe("how far topics are known to have reached", () => {
     expect(ends.losses.get("t")).toMatch(/partition 0 had reached offset 26, and goes on at 25/)
   })
 
+  it("a batch that is seen before its answer comes is not lost", () => {
+    const ends = new KnownEnds(seen("A", 5n))
+    ends.acknowledged([batch(0, 5n)])
+    ends.observed(ends.now, seen("A", 9n)) // of them 6, 7 and 8 are one batch, not answered yet
+    ends.acknowledged([batch(0, 6n)])
+    expect([...ends.losses]).toEqual([])
+    expect(ends.now.get("t")!.ends).toEqual([9n])
+  })
+
   it("what is acknowledged while it looks does not count against what it sees", () => {
     const ends = new KnownEnds(seen("A", 10n))
     const before = ends.now
