@@ -90,12 +90,15 @@ const untilWritten = (count: number, act: () => Promise<unknown>) =>
     yield* Fiber.interrupt(loop)
   })
 
+/** Its last line; what is logged comes before. */
+const resultOf = (output: string): unknown => JSON.parse(output.trimEnd().split("\n").at(-1)!)
+
 const [, script, , compressions = "none,gzip,lz4,zstd", isChild] = process.argv
 if (isChild === "child") {
   console.log(JSON.stringify(await measure(compressions)))
 } else {
   const results = compressions.split(",").map((compression) =>
-    JSON.parse(execFileSync(process.execPath, [...process.execArgv, script!, String(rows), compression, "child"], { encoding: "utf8" }))
+    resultOf(execFileSync(process.execPath, [...process.execArgv, script!, String(rows), compression, "child"], { encoding: "utf8" }))
   )
   console.log(`${rows} inserts of outreach.bit_signals, ${rowsPerTransaction} per transaction`)
   console.table(results)
