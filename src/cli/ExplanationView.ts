@@ -1,4 +1,4 @@
-import plot from "simple-ascii-chart"
+import { plot } from "simple-ascii-chart"
 import type { ExplainedSignal, Explanation } from "../../pipelines/bit-scores/Explanation.ts"
 import { type Settings } from "../../pipelines/bit-scores/Settings.ts"
 import { tierOf } from "../../pipelines/Tiers.ts"

@@ -33,11 +33,12 @@ export const make = async (name: string, environment: Readonly<Record<string, st
   const start = () => {
     const started = startCdc(["run"], { ...environment, PORT: String(port) })
     process = started
-    void started.ended.then((code) => {
+    const ended = (code: number | NodeJS.Signals): void => {
       if (process !== started) return // asked for
       ends.push(`${name} ended with ${code}: ${started.said().trimEnd().split("\n").slice(-3).join(" | ")}`)
       if (!final.has(code as number)) restart = setTimeout(start, restartMillis)
-    })
+    }
+    void started.ended.then(ended)
   }
   const end = async (signal: NodeJS.Signals) => {
     clearTimeout(restart)
