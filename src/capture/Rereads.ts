@@ -136,6 +136,16 @@ export const make = (stateSchema: string, slot: string) => {
       update(sql, "Ending the re-read of", reread, `
         state = case when sweep then 'sweeping' else 'done' end, error = null, finished_at = case when sweep then null else now() end`),
 
+    /** Of one that begins with its sweep: the first snapshot has not read the table. Swept so, its topic would lose every row. */
+    isUnread: (sql: Sql, { keyColumns, reason, table }: Reread) =>
+      reason !== "resnapshot" || keyColumns !== undefined ? Effect.succeed(false) : Effect.map(
+        sql.query("Asking whether a table was read",
+          `select from ${schema}.snapshot_tables where slot = $1 and table_name = $2 and state = 'done'`, [slot, TableName.format(table)]),
+        (rows) => rows.length === 0
+      ),
+
+    readFirst: (sql: Sql, reread: Reread) => update(sql, "Beginning to re-read", reread, "state = 'waiting'"),
+
     swept: (sql: Sql, reread: Reread, rows: number) => update(sql, "Noting the sweep of", reread, "swept = swept + $3", [rows]),
 
     done: (sql: Sql, reread: Reread) =>

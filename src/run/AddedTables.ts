@@ -1,37 +1,54 @@
 import { Effect } from "effect"
 import * as CaptureState from "../capture/CaptureState.ts"
-import * as CapturedTables from "../capture/CapturedTables.ts"
 import * as Rereads from "../capture/Rereads.ts"
-import * as SnapshotTables from "../capture/SnapshotTables.ts"
 import { AppConfig } from "../Config.ts"
 import { Postgres, type Sql } from "../connections/Postgres.ts"
+import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
 
 /**
- * Asks for the rows of tables that came into the configuration when the first snapshot had begun: it is over for them. A capture that has
- * them in its configuration reads them; they are in the publication already, so that nothing is missed in between. Returns their names.
+ * Asks for the rows of tables that came into the configuration, or came back, when the first snapshot had begun: it is over for them. A
+ * capture that has them in its configuration reads them; they are in the publication already, so that nothing is missed in between.
+ * What the topic of one that was captured before has, and the table has no more, is swept. Returns their names.
  */
 export const requestAdded = Effect.gen(function*() {
   const { source } = yield* AppConfig
   const postgres = yield* Postgres
-  const record = yield* CaptureState.make(source.stateSchema, source.slot).load(postgres)
-  if (record === undefined || record.snapshot === "pending") return []
   const rereads = Rereads.make(source.stateSchema, source.slot)
-  const known = yield* knownTables(postgres, source.stateSchema, source.slot)
-  const added = source.tables.filter((table) => !known.has(TableName.format(table)))
-  yield* postgres.transaction((sql) => Effect.forEach(added, (table) => rereads.request(sql, { table, sweep: false, reason: "added" }), { discard: true }))
+  const added = yield* addedTables
+  yield* postgres.transaction((sql) => Effect.forEach(added, (table) => rereads.request(sql, { table, sweep: true, reason: "added" }), { discard: true }))
   return added.map(TableName.format)
 })
 
-/** Read by the first snapshot, known to a running capture, or asked for. */
+/** Tables of the configuration whose rows nobody has read or asked for, though the first snapshot has begun. */
+export const addedTables = Effect.gen(function*() {
+  const { source } = yield* AppConfig
+  const postgres = yield* Postgres
+  const record = yield* CaptureState.make(source.stateSchema, source.slot).load(postgres)
+  if (record === undefined || record.snapshot === "pending") return []
+  const known = yield* knownTables(postgres, source.stateSchema, source.slot)
+  return source.tables.filter((table) => !known.has(TableName.format(table)))
+})
+
+/**
+ * What is remembered of tables that are not in the configuration any more: from now on their changes are not published, so that one
+ * that comes back must be read again as a new one.
+ */
+export const forgetRemoved = Effect.gen(function*() {
+  const { source } = yield* AppConfig
+  const postgres = yield* Postgres
+  yield* postgres.transaction((sql) =>
+    Effect.forEach(["captured_tables", "snapshot_tables", "rereads"], (name) =>
+      sql.query("Forgetting tables that are not captured any more",
+        `delete from ${quoteIdentifier(source.stateSchema)}.${quoteIdentifier(name)} where slot = $1 and table_name <> all ($2)`,
+        [source.slot, source.tables.map(TableName.format)]), { discard: true }))
+})
+
+/** Whose rows the first snapshot reads or has read, or a re-read of all of them that did not fail. */
 const knownTables = Effect.fnUntraced(function*(sql: Sql, stateSchema: string, slot: string) {
-  yield* CapturedTables.make(stateSchema, slot).createTable(sql)
-  const captured = yield* CapturedTables.make(stateSchema, slot).load(sql)
-  const snapshot = yield* SnapshotTables.make(stateSchema, slot).list(sql)
-  const asked = yield* Rereads.make(stateSchema, slot).list(sql)
-  return new Set([
-    ...captured.keys(),
-    ...snapshot.map(({ table }) => table),
-    ...asked.filter(({ state }) => state !== "failed").map(({ table }) => TableName.format(table))
-  ])
+  const schema = quoteIdentifier(stateSchema)
+  const rows = yield* sql.query<{ table_name: string }>("Reading which tables are known", `
+    select table_name from ${schema}.snapshot_tables where slot = $1
+    union select table_name from ${schema}.rereads where slot = $1 and state <> 'failed' and condition is null`, [slot])
+  return new Set(rows.map((row) => row.table_name))
 })

@@ -56,6 +56,8 @@ const turn = Effect.fnUntraced(function*<R>(options: RereadWork<R>) {
 /** Its rows, or its sweep: whichever is next. */
 const carryOut = Effect.fnUntraced(function*<R>(options: RereadWork<R>, reread: Reread): Effect.fn.Return<void, RereadFailure, Kafka | Postgres | R> {
   if (reread.state !== "sweeping") return yield* readTable(options, reread)
+  const sql = yield* Postgres
+  if (yield* options.rereads.isUnread(sql, reread)) return yield* options.rereads.readFirst(sql, reread)
   yield* options.sweep(reread)
-  yield* options.rereads.done(yield* Postgres, reread)
+  yield* options.rereads.done(sql, reread)
 })

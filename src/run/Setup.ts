@@ -56,7 +56,8 @@ export const resnapshot = Effect.scoped(Effect.gen(function*() {
   const { source } = yield* AppConfig
   const postgres = yield* Postgres
   const { journal, lines, look, server, wanted } = yield* prepare
-  const { facts } = yield* look
+  const { facts, state: found } = yield* look
+  if (found._tag === "slotElsewhere") return yield* SlotCheck.refusalOf(found, source)! // it is not ours to drop
   lines.push(...(yield* makeTopics(wanted)))
 
   yield* Slot.drop(postgres, source.slot)

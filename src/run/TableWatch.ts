@@ -14,6 +14,7 @@ import * as TopicName from "../domain/TopicName.ts"
 import { lossOf, type TopicIdentity } from "../domain/TopicIdentity.ts"
 import { KnownEnds } from "../publish/KnownEnds.ts"
 import * as TopicIdentities from "../publish/TopicIdentities.ts"
+import { addedTables, forgetRemoved } from "./AddedTables.ts"
 import { CaptureObserver } from "./CaptureObserver.ts"
 
 /**
@@ -34,7 +35,7 @@ export const Pace = Context.Reference("cdc/run/TableWatch/Pace", { defaultValue:
 /** Begins when the slot is ours. `topics`: those that the session writes to. */
 export const open = Effect.fnUntraced(function*(
   topics: ReadonlySet<string>
-): Effect.fn.Return<TableWatch, KafkaError | PostgresError, AppConfig | Kafka | Postgres | Scope.Scope> {
+): Effect.fn.Return<TableWatch, CaptureError | KafkaError | PostgresError, AppConfig | Kafka | Postgres | Scope.Scope> {
   const { kafka, source } = yield* AppConfig
   const sql = yield* Postgres
   const context = yield* Effect.context<Kafka>()
@@ -45,6 +46,8 @@ export const open = Effect.fnUntraced(function*(
   const all = source.tables.map(topicOf)
   const topicsChanged = yield* Deferred.make<never, CaptureError>()
 
+  yield* forgetRemoved
+  yield* refuseAdded
   const seenTopics = yield* TopicIdentities.read(all)
   yield* rememberNew(yield* state.load(sql), seenTopics)
   const ends = new KnownEnds(new Map([...seenTopics].filter(([topic]) => topics.has(topic))))
@@ -118,6 +121,20 @@ export const open = Effect.fnUntraced(function*(
     acknowledged: (batches) => ends.acknowledged(batches),
     topicsChanged: Deferred.await(topicsChanged)
   }
+})
+
+/** Whose rows of before nobody has asked for: captured from here on, its topic would lack them for good. */
+const refuseAdded = Effect.gen(function*() {
+  const { source } = yield* AppConfig
+  const sql = yield* Postgres
+  const added = yield* addedTables
+  const seen = yield* TableSighting.read(sql, source.publication, added)
+  const names = added.map(TableName.format).filter((name) => seen.has(name))
+  if (names.length === 0) return
+  return yield* new CaptureError({
+    reason: "notSetUp",
+    message: `${names.join(", ")} came into source.tables: run \`cdc setup\`, which puts what is new into the publication and has its rows read.`
+  })
 })
 
 /** What is remembered of the captured tables before a session begins, by `TableName.format`. */
