@@ -1,5 +1,6 @@
 import type { ClusterMetadata, Consumer } from "@platformatic/kafka"
 import { Effect, type Scope } from "effect"
+import { setTimeout } from "node:timers/promises"
 import { Kafka } from "../connections/Kafka.ts"
 import { fromCause, type KafkaError } from "../connections/KafkaError.ts"
 import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
@@ -100,7 +101,7 @@ const step = async (reader: Reader, metadata: ClusterMetadata, walks: ReadonlyAr
 
 const fetchFrom = async (reader: Reader, metadata: ClusterMetadata, leader: number, walks: ReadonlyArray<Walk>) => {
   const byTopic = Map.groupBy(walks, ({ topic }) => metadata.topics.get(topic)!.id)
-  const { responses } = await reader.fetch({
+  const { responses, throttleTimeMs } = await reader.fetch({
     node: leader,
     minBytes: 1,
     maxBytes: fetchMaxBytes,
@@ -116,6 +117,8 @@ const fetchFrom = async (reader: Reader, metadata: ClusterMetadata, leader: numb
   const answers = new Map(responses.flatMap(({ partitions, topicId }) =>
     partitions.filter(({ records }) => (records?.length ?? 0) > 0).map((answer) => [`${topicId} ${answer.partitionIndex}`, answer] as const)
   ))
+  // A client over its quota gets an empty answer, which says nothing of the partitions (KIP-219).
+  if (answers.size === 0 && throttleTimeMs > 0) return await setTimeout(throttleTimeMs)
   for (const walk of walks) {
     const answer = answers.get(`${metadata.topics.get(walk.topic)!.id} ${walk.partition}`)
     // No records: either there are none (compacted away), or the answer was full of other partitions' and this one's turn comes.

@@ -1,5 +1,6 @@
 import type { Consumer } from "@platformatic/kafka"
 import { Effect, Scope } from "effect"
+import { setTimeout } from "node:timers/promises"
 import type { JournalEntry } from "../capture/SlotState.ts"
 import { AppConfig } from "../Config.ts"
 import { Kafka } from "../connections/Kafka.ts"
@@ -116,12 +117,13 @@ const readFurthest = async (reader: Consumer<Buffer, Buffer, Buffer, Buffer>, to
   const entries = new Map<string, JournalEntry>()
   const end = await offset(latest)
   for (let cursor = await offset(earliest); cursor < end;) {
-    const { responses } = await reader.fetch({
+    const { responses, throttleTimeMs } = await reader.fetch({
       node: partitions[0]!.leader, minBytes: 1, maxBytes: fetchMaxBytes, maxWaitTime: 50, isolationLevel: readUncommitted,
       topics: [{ topicId: id, partitions: [{ partition: 0, fetchOffset: cursor, currentLeaderEpoch: -1, lastFetchedEpoch: -1, partitionMaxBytes: fetchMaxBytes }] }]
     })
     const batches = responses[0]?.partitions[0]?.records ?? []
-    if (batches.length === 0) break // the rest is compacted away
+    if (batches.length === 0 && throttleTimeMs > 0) await setTimeout(throttleTimeMs) // over its quota: that says nothing of the journal (KIP-219)
+    else if (batches.length === 0) break // the rest is compacted away
     for (const batch of batches) {
       cursor = batch.firstOffset + BigInt(batch.lastOffsetDelta) + 1n
       if ((batch.attributes & controlBit) === 0) for (const { key, value } of batch.records) apply(entries, key, value)
