@@ -25,6 +25,11 @@ export class Tails {
     return order < 0 || (order === 0 && !(tail.endsInDelete && record.value === null))
   }
 
+  /** Whether a topic holds a record of ours: the markers of a fence are none. */
+  has(topic: string): boolean {
+    return this.#byTopic.get(topic)?.some((tail) => tail !== undefined) ?? false
+  }
+
   /** The furthest position in any partition. */
   get last(): Position.Position | undefined {
     let last: Position.Position | undefined

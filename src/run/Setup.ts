@@ -117,9 +117,9 @@ const begin = Effect.fnUntraced(function*(journal: Journal.Journal, wanted: Read
   const rereads = Rereads.make(source.stateSchema, source.slot)
   const topics = wanted.map(({ topic }) => topic)
   yield* shutOut(topics)
-  const { last } = yield* Tails.read(topics)
-  const epoch = 1 + Math.max(epochBefore, last?.epoch ?? 0)
-  const sweeps = yield* sweepsOf(wanted)
+  const tails = yield* Tails.read(topics)
+  const epoch = 1 + Math.max(epochBefore, tails.last?.epoch ?? 0)
+  const sweeps = yield* sweepsOf(wanted.filter(({ hasKey, topic }) => hasKey && tails.has(topic)))
   const start = yield* Slot.create(postgres, source.slot)
   const remember = Effect.gen(function*() {
     const server = yield* Identity.readServer(postgres)
@@ -152,12 +152,11 @@ const shutOut = Effect.fnUntraced(function*(topics: ReadonlyArray<string>) {
 }, Effect.scoped)
 
 /** A key whose last record is one that is there now, once the tables are read, is none of its table's any more. */
-const sweepsOf = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTable>) {
+const sweepsOf = Effect.fnUntraced(function*(published: ReadonlyArray<WantedTable>) {
   const kafka = yield* Kafka
   const sweeps: Array<Rereads.Request> = []
-  for (const { table, topic } of wanted.filter(({ hasKey }) => hasKey)) {
+  for (const { table, topic } of published) {
     const partitions = yield* kafka.admin(`Reading the end of ${topic}`, (admin) => admin.fetchTopicOffsets(topic))
-    if (partitions.every(({ high, low }) => high === low)) continue
     const bounds = new Map(partitions.map(({ high, partition }) => [partition, BigInt(high)]))
     sweeps.push({ table, sweep: true, reason: "resnapshot", state: "sweeping", bounds })
   }
