@@ -79,14 +79,26 @@ const behindOf = (
   return partitions.filter((partition) => partition.high > (next.get(partitionId(partition)) ?? 0n))
 }
 
-/** Notes once a minute that the pipeline stands at the ends of all its topics, so that a quiet week is not taken for an absent one. */
+/**
+ * Once a minute: notes that the pipeline stands at the ends of all its topics, so that a quiet week is not taken for an absent one; or
+ * fails, with what a new consumer cures, because nobody reads on: kafkajs can keep its place in the group and fetch nothing, or nobody
+ * may have been given a partition (its issues 659 and 1593; seen after a broker's restart, two instances joining at once).
+ */
 export const keepChecked = Effect.fnUntraced(function*(name: string, topics: ReadonlyArray<string>, { checkpoint }: Pick<Materializer, "checkpoint">) {
   const { source } = yield* AppConfig
   const postgres = yield* Postgres
+  let looks: ReadonlyArray<Standing> = []
   return yield* Effect.forever(Effect.gen(function*() {
     yield* Effect.sleep("1 minute")
     const partitions = yield* readPartitions(topics)
-    if (behindOf(partitions, yield* checkpoint.all(postgres)).length > 0) return
+    const checkpoints = yield* checkpoint.all(postgres)
+    const behind = behindOf(partitions, checkpoints)
+    looks = [...looks, standingOf(behind, checkpoints)].slice(-looksUntilStalled)
+    const stalled = stalledIn(looks)
+    if (stalled !== undefined) {
+      return yield* new ConsumeError({ reason: "disconnected", message: `Nobody has read ${stalled} for ${looksUntilStalled - 1} minutes, though it has records` })
+    }
+    if (behind.length > 0) return
     yield* postgres.query(
       "Noting that the pipeline is at the topics' ends",
       `update ${stateTables(source.stateSchema, "", 1).pipelines} set checked_at = clock_timestamp() where name = $1`,
@@ -94,3 +106,21 @@ export const keepChecked = Effect.fnUntraced(function*(name: string, topics: Rea
     )
   }))
 })
+
+/** Where each partition that has records to read stood, at one look; by `topic/partition`. */
+export type Standing = ReadonlyMap<string, bigint>
+
+/** So that it is two minutes at least: far longer than any batch takes. */
+const looksUntilStalled = 3
+
+const standingOf = (behind: ReadonlyArray<Partition>, checkpoints: ReadonlyArray<PartitionCheckpoint>): Standing => {
+  const next = new Map(checkpoints.map((checkpoint) => [partitionId(checkpoint), checkpoint.nextOffset]))
+  return new Map(behind.map((partition) => [partitionId(partition), next.get(partitionId(partition)) ?? 0n]))
+}
+
+/** A partition that had records at each of these looks and stood at the same place; undefined: there is none, or it is too early to say. */
+export const stalledIn = (looks: ReadonlyArray<Standing>): string | undefined => {
+  const [first, ...later] = looks
+  if (first === undefined || looks.length < looksUntilStalled) return undefined
+  return first.entries().find(([partition, next]) => later.every((look) => look.get(partition) === next))?.[0]
+}

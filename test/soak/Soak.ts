@@ -104,7 +104,8 @@ const hurt = async (
   return count
 }
 
-const patienceMillis = 120_000
+/** Beyond the two minutes after which a consumer that reads nothing is made anew. */
+const patienceMillis = 240_000
 
 /** And nothing is said to be missing, because nothing is. */
 const untilSettled = async (world: World.World, tell: (line: string) => void): Promise<ReadonlyArray<string>> => {
