@@ -1,5 +1,6 @@
 import { Console, Effect, Layer, Random, Redacted } from "effect"
 import { Command, Flag } from "effect/cli"
+import { CaptureError } from "../capture/CaptureError.ts"
 import { AppConfig } from "../Config.ts"
 import { Activity } from "../embedded/hub/Activity.ts"
 import { EmbeddedServers } from "../embedded/Servers.ts"
@@ -9,6 +10,13 @@ import * as Connections from "./Connections.ts"
 import * as Parts from "./Parts.ts"
 import * as SampleHub from "./SampleHub.ts"
 import { serve, urlOf } from "./Serve.ts"
+
+/** The servers stop with us, so that a remedy that needs them is ours to carry out. */
+const tellRemedy = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.tapError(work, (error) =>
+    error instanceof CaptureError && error.reason === "gap"
+      ? Console.error("Here, `cdc setup --resnapshot` is: npm start -- --resnapshot")
+      : Effect.void)
 
 export const start = Command.make(
   "start",
@@ -28,13 +36,17 @@ export const start = Command.make(
     noActivity: Flag.Boolean("no-activity").pipe(
       Flag.withDescription("Leave the sample hub alone"),
       Flag.withDefault(false)
+    ),
+    resnapshot: Flag.Boolean("resnapshot").pipe(
+      Flag.withDescription("Begin anew after a gap first, as `cdc setup --resnapshot` does, which needs servers that run"),
+      Flag.withDefault(false)
     )
   },
-  Effect.fnUntraced(function*({ companies, noActivity, rate, seed }) {
+  Effect.fnUntraced(function*({ companies, noActivity, rate, resnapshot, seed }) {
     const { pipelines } = yield* AppConfig
     yield* tellServers
     yield* SampleHub.prepare({ companies, seed })
-    for (const line of yield* Setup.setup) yield* Effect.logDebug(line)
+    for (const line of yield* resnapshot ? Setup.resnapshot : Setup.setup) yield* Effect.logDebug(line)
 
     // Ids come from the activity's seed, so each start takes another one than the starts before it.
     const activity = Activity.layer({ seed: yield* Random.nextInt, changesPerSecond: noActivity ? 0 : Math.max(0, rate) })
@@ -43,7 +55,7 @@ export const start = Command.make(
       const parts = [Parts.capture, ...yield* Parts.pipelines(pipelines.enabled)]
       yield* Effect.raceFirst(serve(parts, hub), Effect.andThen(tellProgress, Effect.never))
     })).pipe(Effect.provide(activity))
-  }, Effect.provide(Connections.layer.pipe(Layer.provideMerge(EmbeddedServers.layer))))
+  }, tellRemedy, Effect.provide(Connections.layer.pipe(Layer.provideMerge(EmbeddedServers.layer))))
 ).pipe(
   Command.withShortDescription("Everything on this machine, with a sample hub"),
   Command.withDescription(
@@ -54,6 +66,7 @@ export const start = Command.make(
   Command.withExamples([
     { command: "cdc start", description: "As npm start does" },
     { command: "cdc start --companies 200 --rate 100", description: "A smaller hub, five times as busy" },
+    { command: "cdc start --resnapshot", description: "After a gap (exit code 4): begins a new epoch and reads everything again" },
     { command: "curl -X POST localhost:8085/hub/pause", description: "Quiet writers, so that the status becomes settled" }
   ])
 )
