@@ -89,7 +89,12 @@ const log = Config.all({
 
 const pipelines = Config.all({
   enabled: list("enabled"),
-  pendingRetrySeconds: Config.Finite("pendingRetrySeconds")
+  pendingRetrySeconds: Config.Finite("pendingRetrySeconds"),
+  deadLetterBreaker: Config.all({
+    moreThan: Config.Finite("moreThan"),
+    morePercentThan: Config.Finite("morePercentThan"),
+    ofLast: Config.Finite("ofLast")
+  }).pipe(Config.nested("deadLetterBreaker"))
 }).pipe(Config.nested("pipelines"))
 
 const sections = Config.all({ source, snapshot, kafka, publish, types, columns, consume, http, log, pipelines })

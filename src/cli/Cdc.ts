@@ -1,6 +1,7 @@
 import { Command } from "effect/cli"
 import { capture } from "./Capture.ts"
 import { ConfigFile } from "./ConfigFile.ts"
+import { deadLetters } from "./DeadLetters.ts"
 import { explain } from "./Explain.ts"
 import { pipeline } from "./Pipeline.ts"
 import { run } from "./Run.ts"
@@ -24,6 +25,6 @@ export const cdc = Command.make("cdc").pipe(
     { command: "DATABASE_URL=postgres://… KAFKA_BROKERS=host:9092 cdc setup", description: "Prepare your own database and Kafka, once" },
     { command: "DATABASE_URL=postgres://… KAFKA_BROKERS=host:9092 cdc run", description: "Capture it and keep its aggregates" }
   ]),
-  Command.withSubcommands([start, setup, validate, run, capture, pipeline, snapshot, status, explain, verify, teardown]),
+  Command.withSubcommands([start, setup, validate, run, capture, pipeline, snapshot, status, deadLetters, explain, verify, teardown]),
   Command.withGlobalFlags([ConfigFile])
 )

@@ -80,7 +80,7 @@ const maxBigint = 2n ** 63n - 1n
 const isCount = (value: unknown, max: number): value is number => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= max
 
 /** One key column's value as text; several as a JSON array. */
-const keyOf = (bytes: Buffer | null): string | undefined => {
+export const keyOf = (bytes: Buffer | null): string | undefined => {
   const key = bytes === null ? undefined : parseJson(bytes)
   if (!isObject(key)) return undefined
   const values = Object.values(key)

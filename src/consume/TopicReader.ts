@@ -3,9 +3,9 @@ import type { Batch, ConsumerEndBatchProcessEvent, EachBatchPayload, KafkaMessag
 import { Kafka } from "../connections/Kafka.ts"
 import type { KafkaError } from "../connections/KafkaError.ts"
 import { startAnew } from "../domain/Remedy.ts"
-import type { PartitionBatch, RawRecord, SourceChange } from "../domain/SourceChange.ts"
+import type { BadRecord, PartitionBatch, RawRecord, SourceChange } from "../domain/SourceChange.ts"
 import { ConsumeError } from "./ConsumeError.ts"
-import { readRecord } from "./EnvelopeReader.ts"
+import { keyOf, readRecord } from "./EnvelopeReader.ts"
 
 /** A batch of one partition, and how to say what became of it. Its partition is not read further before. */
 export interface Fetched extends PartitionBatch {
@@ -224,12 +224,12 @@ const keepAlive = async <A>(heartbeat: () => Promise<void>, start: (settle: (ver
 
 const readMessages = (topic: string, partition: number, messages: ReadonlyArray<KafkaMessage>) => {
   const changes: Array<SourceChange> = []
-  const unreadable: Array<PartitionBatch["unreadable"][number]> = []
+  const unreadable: Array<BadRecord> = []
   for (const message of messages) {
     const record = rawRecord(topic, partition, message)
     const read = readRecord(record)
     if (read._tag === "Change") changes.push(read.change)
-    else if (read._tag === "Unreadable") unreadable.push({ record, why: read.why })
+    else if (read._tag === "Unreadable") unreadable.push({ record, why: read.why, key: keyOf(record.key) ?? null, isSuspect: true })
   }
   return { changes, unreadable }
 }

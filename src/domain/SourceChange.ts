@@ -41,6 +41,16 @@ export interface BadInput {
   readonly message: string
 }
 
+/** A record that can't be used, and what is known of it all the same. */
+export interface BadRecord {
+  readonly record: RawRecord
+  readonly why: BadInput
+  /** The row's key, as `SourceChange` has it; null: that can't be read either. */
+  readonly key: string | null
+  /** Its row is not known: what it contributed before stays, and may be wrong. Else it is known to contribute nothing. */
+  readonly isSuspect: boolean
+}
+
 /** What was fetched of one partition: its records, those that could not be read apart, and where it ends. */
 export interface PartitionBatch {
   readonly topic: string
@@ -48,5 +58,5 @@ export interface PartitionBatch {
   /** The offset after the last record. */
   readonly nextOffset: bigint
   readonly changes: ReadonlyArray<SourceChange>
-  readonly unreadable: ReadonlyArray<{ readonly record: RawRecord; readonly why: BadInput }>
+  readonly unreadable: ReadonlyArray<BadRecord>
 }

@@ -98,6 +98,14 @@ export const makeCheckpoint = (tables: StateTables, pipeline: string) => {
     hold: (sql: Sql) =>
       sql.query("Holding offsets", `select from ${tables.offsets} o where o.pipeline = $1 order by o.topic, o.partition for share`, [pipeline]),
 
+    /** Locks one partition's offsets against batches: what was applied of its keys stays so until the transaction ends. */
+    lock: (sql: Sql, { partition, topic }: { readonly topic: string; readonly partition: number }) =>
+      sql.query(
+        "Locking offsets",
+        `select from ${tables.offsets} where pipeline = $1 and topic = $2 and partition = $3 for no key update`,
+        [pipeline, topic, partition]
+      ),
+
     advance: (sql: Sql, checkpoints: ReadonlyArray<PartitionCheckpoint>) =>
       sql.query(
         "Advancing offsets",

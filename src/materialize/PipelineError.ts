@@ -9,6 +9,8 @@ export class PipelineError extends Schema.TaggedError<PipelineError>()("Pipeline
     "notSetUp",
     /** The state in Postgres contradicts itself or the topics: only a replay from the topics makes it right. */
     "needsReplay",
+    /** Too many records can't be used; nothing was moved, and a person may say what is to become of them. */
+    "paused",
     /** The settings of the pipeline are wrong. */
     "misconfigured"
   ]),
@@ -16,6 +18,6 @@ export class PipelineError extends Schema.TaggedError<PipelineError>()("Pipeline
   message: Schema.String
 }) {
   get isRetryable(): boolean {
-    return this.reason === "superseded"
+    return this.reason === "superseded" || this.reason === "paused"
   }
 }

@@ -60,6 +60,30 @@ export const register = Effect.fnUntraced(function*(
   return registered!.generation
 })
 
+/** The generation of a pipeline that has been started, for who works beside it: nothing is made, and nothing scored again. */
+export const generationOf = Effect.fnUntraced(function*(
+  sql: Sql,
+  stateSchema: string,
+  pipeline: Pipeline
+): Effect.fn.Return<number, PostgresError | PipelineError> {
+  const { pipelines } = stateTables(stateSchema, pipeline.name, 1)
+  yield* notSetUpUnlessThere(sql, pipeline.name, pipelines)
+  const [row] = yield* sql.query<{ generation: number; version: number }>(
+    "Reading the pipeline's registration",
+    `select generation, version from ${pipelines} where name = $1`,
+    [pipeline.name]
+  )
+  if (row === undefined || row.version !== pipeline.version) {
+    return yield* new PipelineError({
+      reason: "notSetUp",
+      pipeline: pipeline.name,
+      message: `Pipeline ${pipeline.name} ${row === undefined ? "has never run" : `last ran as version ${row.version}, this is ${pipeline.version}`}: `
+        + "start `cdc run` first"
+    })
+  }
+  return row.generation
+})
+
 const notSetUpUnlessThere = Effect.fnUntraced(function*(sql: Sql, pipeline: string, table: string) {
   const [row] = yield* sql.query<{ there: boolean }>("Looking for the state tables", "select to_regclass($1) is not null as there", [table])
   if (row!.there) return

@@ -1,6 +1,6 @@
 import { Result, Schema } from "effect"
 import type { Position } from "../domain/Position.ts"
-import type { BadInput, RawRecord, SourceChange } from "../domain/SourceChange.ts"
+import type { BadInput, BadRecord, SourceChange } from "../domain/SourceChange.ts"
 import { unavailableValue } from "../domain/UnavailableValue.ts"
 import type { GroupKey } from "./GroupStore.ts"
 import type { LinkWrite } from "./LinkStore.ts"
@@ -23,7 +23,7 @@ export interface Reading {
   readonly entries: ReadonlyMap<string, EntryChange>
   readonly links: ReadonlyMap<string, LinkWrite>
   readonly triggered: ReadonlyArray<GroupKey>
-  readonly bad: ReadonlyArray<{ readonly record: RawRecord; readonly why: BadInput }>
+  readonly bad: ReadonlyArray<BadRecord>
 }
 
 export const entryId = ({ key, source }: { readonly source: number; readonly key: string }): string => `${source}\0${key}`
@@ -38,14 +38,14 @@ export const makeSourceReader = (pipeline: Pipeline) => {
     const entries = new Map<string, EntryChange>()
     const links = new Map<string, LinkWrite>()
     const triggered: Array<GroupKey> = []
-    const bad: Array<{ record: RawRecord; why: BadInput }> = []
+    const bad: Array<BadRecord> = []
 
     for (const { change, source: index } of changes) {
       if (change.kind === "truncate") continue // has a transaction of its own, see Materializer
       const source = pipeline.sources[index]!
       const { key, position, record: { partition } } = change
       if (mustBeUuid[index] && !uuid.test(key)) {
-        bad.push({ record: change.record, why: badInput("key-not-uuid", "the key is not a uuid, which this table's is") })
+        bad.push({ record: change.record, key, isSuspect: false, why: badInput("key-not-uuid", "the key is not a uuid, which this table's is") })
         continue
       }
       if (source.kind === "trigger") {
@@ -54,18 +54,18 @@ export const makeSourceReader = (pipeline: Pipeline) => {
       }
       const decoded = change.kind === "upsert" ? decoders[index]!(change.row) : Result.succeed(null)
       if (Result.isFailure(decoded)) {
-        bad.push({ record: change.record, why: decoded.failure }) // nothing is known of the row: what it contributed before stays
+        bad.push({ record: change.record, key, isSuspect: true, why: decoded.failure }) // nothing is known of the row: what it contributed before stays
         continue
       }
       const row = decoded.success
       if (source.kind === "links") {
         const value = row === null ? null : source.link(row as never)
-        if (isTooLong(value)) bad.push({ record: change.record, why: tooLong })
+        if (isTooLong(value)) bad.push({ record: change.record, key, isSuspect: true, why: tooLong })
         else links.set(key, { key, value, partition, position })
         continue
       }
       const entry = row === null ? null : withinKeys(source, source.entry(row as never))
-      if (entry !== null && isBadInput(entry)) bad.push({ record: change.record, why: entry })
+      if (entry !== null && isBadInput(entry)) bad.push({ record: change.record, key, isSuspect: entry === tooLong, why: entry })
       entries.set(entryId({ source: index, key }), {
         source: index,
         key,

@@ -6,6 +6,7 @@ export interface StateTables {
   readonly links: string
   readonly groups: string
   readonly bags: string
+  readonly letters: string
   readonly pipelines: string
   readonly offsets: string
   readonly pending: string
@@ -21,6 +22,7 @@ export const stateTables = (schema: string, pipeline: string, generation: number
     links: own("links"),
     groups: own("groups"),
     bags: own("bags"),
+    letters: own("letters"),
     pipelines: inSchema("pipelines"),
     offsets: inSchema("offsets"),
     pending: inSchema("pending"),
@@ -46,6 +48,10 @@ export const sharedDdl = (schema: string): ReadonlyArray<string> => {
       last_commit_at timestamptz,             -- when the last applied change committed at its source
       checked_at timestamptz not null default now()) -- when the pipeline last stood at the ends of all its topics
       with (fillfactor = 50)`,
+    `alter table ${inSchema("pipelines")}
+      add column if not exists paused_why text,                -- by the breaker; holds while it is noted again each second
+      add column if not exists paused_noted_at timestamptz,
+      add column if not exists accepted text`,                  // JSON by topic/partition: bad records before this offset pause nothing
     `create table if not exists ${inSchema("offsets")} (
       pipeline text, topic text, partition int,
       next_offset bigint not null,
@@ -86,7 +92,17 @@ export const generationDdl = (tables: StateTables): ReadonlyArray<string> => [
   `create table if not exists ${tables.bags} (
     group_name text collate "C" not null, key text collate "C" not null, bag text collate "C" not null,
     member text collate "C" not null, count int not null,
-    primary key (group_name, key, bag, member))`
+    primary key (group_name, key, bag, member))`,
+  `create table if not exists ${tables.letters} (
+    topic text collate "C", partition int, record_offset bigint, -- where the record came from
+    key text collate "C",                                        -- null: not readable, or too long for the index
+    reason text not null, message text not null,
+    suspect boolean not null,
+    set_aside_at timestamptz not null default clock_timestamp(),
+    resolution text,                                             -- applied, superseded; null: open
+    resolved_at timestamptz,
+    primary key (topic, partition, record_offset))`,
+  `create index if not exists ${indexName(tables.letters, "open")} on ${tables.letters} (topic, partition, key) where resolution is null`
 ]
 
 const indexName = (quotedTable: string, suffix: string): string =>

@@ -58,6 +58,8 @@ export const lastAppliedTimestamp = define("gauge", "cdc_last_applied_timestamp_
   "When the pipeline last committed a batch")
 export const deadLetters = define("counter", "cdc_dead_letters_total", ["pipeline", "reason"],
   "Records set aside")
+export const pipelinePaused = define("gauge", "cdc_pipeline_paused", ["pipeline"],
+  "1 while the pipeline stands still because too many records can't be used")
 export const errors = define("counter", "cdc_errors_total", ["stage", "reason", "retryable"],
   "Errors, by the stage that met them")
 export const snapshotTablesRemaining = define("gauge", "cdc_snapshot_tables_remaining", [],
@@ -69,6 +71,6 @@ export const buildInfo = define("gauge", "cdc_build_info", ["version"], "Always 
 export const all: ReadonlyArray<MetricName> = [
   replicationLagBytes, replicationRetainedWalBytes, replicationLagSeconds, replicationConnected, slotStatus,
   transactionsCaptured, changesCaptured, changesPublished, publishDuration, pipelineLagRecords, changesApplied,
-  applyDuration, batchChanges, endToEndLatency, lastAppliedTimestamp, deadLetters, errors, snapshotTablesRemaining,
+  applyDuration, batchChanges, endToEndLatency, lastAppliedTimestamp, deadLetters, pipelinePaused, errors, snapshotTablesRemaining,
   snapshotRows, buildInfo
 ]

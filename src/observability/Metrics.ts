@@ -47,6 +47,8 @@ export const applied = (batch: {
 export const deadLetters = (pipeline: string, reason: string, records: number): void =>
   add(Names.deadLetters, { pipeline, reason }, records)
 
+export const paused = (pipeline: string, isPaused: boolean): void => set(Names.pipelinePaused, { pipeline }, isPaused ? 1 : 0)
+
 /** `reason` is that of the stage's error class: bounded. */
 export const failed = (stage: string, reason: string, retryable: boolean): void =>
   add(Names.errors, { stage, reason, retryable: String(retryable) }, 1)

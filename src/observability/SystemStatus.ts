@@ -113,6 +113,7 @@ export const pipelineStates = {
   notStarted: "never started",
   running: "its consumer group has members, and it keeps up",
   lagging: "its consumer group has members, and it is more than 10 s behind",
+  paused: "too many records can't be used; `cdc dead-letters list` and /readyz say more, `cdc dead-letters accept` lets it go on",
   stopped: "its consumer group has no member"
 } as const
 

@@ -9,6 +9,7 @@ export const checkOf = (pipeline: string): string => `pipeline ${pipeline}`
 /** What running pipelines tell becomes checks and metrics. */
 export const layer = Layer.effect(PipelineObserver, Effect.map(Health, (health): PipelineObserver => ({
   state: (pipeline, state, why) => {
+    Metrics.paused(pipeline, state === "paused")
     if (state === "running") health.ok(checkOf(pipeline), why)
     // Started again after a failure, it goes on saying why it does not run.
     else if (state !== "starting") health.failing(checkOf(pipeline), why ?? state)

@@ -4,11 +4,13 @@ import { Postgres } from "../connections/Postgres.ts"
 import { openDeadLetters } from "../consume/DeadLetters.ts"
 import { type Fetched, openReader } from "../consume/TopicReader.ts"
 import * as TopicName from "../domain/TopicName.ts"
+import { type Breaker, makeBreaker } from "../materialize/Breaker.ts"
 import { makeMaterializer, type Materializer } from "../materialize/Materializer.ts"
 import type { Pipeline } from "../materialize/Pipeline.ts"
 import { register } from "../materialize/Registration.ts"
 import { keepChecked, openCheckpoint } from "./PipelineCheckpoint.ts"
 import { plan, type Step } from "./PipelineBatches.ts"
+import { whilePaused } from "./PipelinePause.ts"
 import { PipelineObserver } from "./PipelineObserver.ts"
 import * as WalHeadroom from "./WalHeadroom.ts"
 
@@ -18,9 +20,10 @@ import * as WalHeadroom from "./WalHeadroom.ts"
  */
 export const runPipeline = Effect.fnUntraced(function*(pipeline: Pipeline) {
   const observer = yield* PipelineObserver
+  const breaker = makeBreaker((yield* AppConfig).pipelines.deadLetterBreaker)
   const running = Effect.scoped(Effect.gen(function*() {
     observer.state(pipeline.name, "starting")
-    const { materializer, queue, topics } = yield* open(pipeline)
+    const { materializer, queue, topics } = yield* open(pipeline, breaker)
     observer.state(pipeline.name, "running")
     yield* Effect.logInfo("pipeline reads its topics")
     return yield* Effect.raceAllFirst([
@@ -54,7 +57,7 @@ const maxDelayMillis = 2_000
 const steadyMillis = 10_000
 
 /** Registers the pipeline, finds its checkpoint, and joins its consumer group. */
-const open = Effect.fnUntraced(function*(pipeline: Pipeline) {
+const open = Effect.fnUntraced(function*(pipeline: Pipeline, breaker: Breaker) {
   const { consume, kafka, source } = yield* AppConfig
   const postgres = yield* Postgres
   const generation = yield* postgres.transaction((sql) => register(sql, source.stateSchema, pipeline))
@@ -65,7 +68,8 @@ const open = Effect.fnUntraced(function*(pipeline: Pipeline) {
     stateSchema: source.stateSchema,
     generation,
     sourceOf: (topic) => topics.indexOf(topic),
-    setAside: deadLetters.setAside
+    setAside: deadLetters.setAside,
+    breaker
   })
   const { nextOffsets, skip } = yield* openCheckpoint(pipeline.name, topics, materializer)
   const queue = yield* openReader({
@@ -100,6 +104,7 @@ const carryOut = Effect.fnUntraced(function*(name: string, materializer: Materia
     : materializer.applyTruncate(step.batch, step.truncate)
   return yield* applied.pipe(
     whileContended,
+    whilePaused(name),
     Effect.matchEffect({
       onSuccess: () =>
         Effect.sync(() => {

@@ -1,6 +1,6 @@
 import { Context } from "effect"
 
-export type PipelineState = "starting" | "running" | "retrying" | "stopped"
+export type PipelineState = "starting" | "running" | "retrying" | "paused" | "stopped"
 
 /** What a running pipeline tells whoever watches: metrics, readiness. Called once a batch, never per row. */
 export interface PipelineObserver {

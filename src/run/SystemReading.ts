@@ -64,6 +64,8 @@ export interface PipelineRow {
   readonly dead_letters: bigint
   /** µs since 1970; null: nothing applied yet. */
   readonly last_commit_at: bigint | null
+  /** When an instance last said that it is paused, µs since 1970; null: none. */
+  readonly paused_noted_at: bigint | null
 }
 
 export interface OffsetRow {
@@ -128,7 +130,8 @@ export const questions = (sql: Sql, stateSchema: string, slot: string) => {
 
     pipelines: rowsOf<PipelineRow>(
       "Reading the pipelines' progress",
-      `select name, writes, applied, dead_letters, ${micros("last_commit_at")} as last_commit_at from ${table("pipelines")}`
+      `select name, writes, applied, dead_letters, ${micros("last_commit_at")} as last_commit_at,
+         ${micros("(to_jsonb(p) ->> 'paused_noted_at')::timestamptz")} as paused_noted_at from ${table("pipelines")} p`
     ),
 
     offsets: (pipelines: ReadonlyArray<string>) =>

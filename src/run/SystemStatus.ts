@@ -12,7 +12,7 @@ import type {
 import { partitionId } from "../materialize/Checkpoint.ts"
 import { rereadStatus } from "./RereadStatus.ts"
 import { snapshotStatus } from "./SnapshotStatus.ts"
-import type { EndOffsets, OffsetRow, SystemReading } from "./SystemReading.ts"
+import type { EndOffsets, OffsetRow, PipelineRow, SystemReading } from "./SystemReading.ts"
 
 /** Behind by more than this is lagging; a batch, or a restart's rebalance, is not. */
 const laggingAfterSeconds = 10
@@ -87,7 +87,7 @@ const pipelineStatus = (name: string, reading: SystemReading, known: Known): Pip
   const seconds = row === undefined ? null : lagSeconds(reading.now, row.last_commit_at, idle, known.idleAt.get(name))
   return {
     name,
-    state: pipelineState(row !== undefined, reading.members.get(name) ?? 0, seconds),
+    state: pipelineState(row, reading.members.get(name) ?? 0, seconds, reading.now),
     lagRecords,
     lagSeconds: seconds,
     deadLetters: Number(row?.dead_letters ?? 0n),
@@ -97,9 +97,13 @@ const pipelineStatus = (name: string, reading: SystemReading, known: Known): Pip
   }
 }
 
-const pipelineState = (started: boolean, members: number, seconds: number | null): PipelineState => {
-  if (!started) return "notStarted"
+/** A pause is noted each second; one that nobody has noted for so long is over. */
+const pauseNoteSeconds = 5n
+
+const pipelineState = (row: PipelineRow | undefined, members: number, seconds: number | null, now: bigint): PipelineState => {
+  if (row === undefined) return "notStarted"
   if (members === 0) return "stopped"
+  if (row.paused_noted_at !== null && now - row.paused_noted_at < pauseNoteSeconds * 1_000_000n) return "paused"
   return seconds !== null && seconds > laggingAfterSeconds ? "lagging" : "running"
 }
 

@@ -4,6 +4,7 @@ import { AppConfig } from "../../src/Config.ts"
 import { Postgres } from "../../src/connections/Postgres.ts"
 import type { BadInput, RawRecord } from "../../src/domain/SourceChange.ts"
 import * as TableName from "../../src/domain/TableName.ts"
+import type { Breaker } from "../../src/materialize/Breaker.ts"
 import { makeMaterializer } from "../../src/materialize/Materializer.ts"
 import type { Pipeline } from "../../src/materialize/Pipeline.ts"
 import { createSharedTables, register } from "../../src/materialize/Registration.ts"
@@ -17,7 +18,7 @@ export const pipelineOf = (name: string) =>
 export const run = Effect.fnUntraced(function*(
   pipelineOrName: string | Pipeline,
   changes: Changes,
-  options: { readonly now?: () => bigint } = {}
+  options: { readonly now?: () => bigint; readonly breaker?: Breaker } = {}
 ) {
   const { source } = yield* AppConfig
   const postgres = yield* Postgres
@@ -35,6 +36,7 @@ export const run = Effect.fnUntraced(function*(
     generation,
     sourceOf: (topic) => topics.indexOf(topic),
     setAside: (records) => Effect.sync(() => void setAside.push(...records)),
+    ...(options.breaker === undefined ? {} : { breaker: options.breaker }),
     ...(clock === undefined ? {} : { clock: () => Effect.sync(clock) })
   })
   const logs = tables.flatMap((table) => changes.logs(table))

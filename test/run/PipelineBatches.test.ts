@@ -20,7 +20,7 @@ const fetchedOf = (kinds: ReadonlyArray<ReadonlyArray<"row" | "truncate" | "unre
       partition,
       fromOffset: 0n,
       changes: batch.changes.filter((_, index) => ofPartition[index] !== "unreadable"),
-      unreadable: batch.changes.filter((_, index) => ofPartition[index] === "unreadable").map(({ record }) => ({ record, why: { reason: "x", message: "x" } })),
+      unreadable: batch.changes.filter((_, index) => ofPartition[index] === "unreadable").map(({ record }) => ({ record, key: null, isSuspect: true, why: { reason: "x", message: "x" } })),
       applied: () => {},
       reread: () => {}
     }
