@@ -24,7 +24,7 @@ const list = Command.make(
     pipeline: Flag.String("pipeline").pipe(Flag.withDescription("Only this pipeline's; default: of all that are enabled"), Flag.optional),
     topic: Flag.String("topic").pipe(Flag.withDescription("Only from this topic; schema.table will do"), Flag.optional),
     reason: reasonFlag,
-    limit: Flag.Integer("limit").pipe(Flag.withDescription("Letters shown at the most; the counts are of all"), Flag.withDefault(100)),
+    limit: Flag.Int("limit").pipe(Flag.withDescription("Letters shown at the most; the counts are of all"), Flag.withDefault(100)),
     json: jsonFlag
   },
   Effect.fnUntraced(function*({ json, limit, pipeline, reason, topic }) {

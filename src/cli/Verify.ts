@@ -1,8 +1,10 @@
 import { Console, Effect } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Argument, Command, Flag } from "effect/cli"
 import { oracles } from "../../pipelines/Oracle.ts"
-import { AppConfig } from "../Config.ts"
+import { AppConfig, ConfigurationError } from "../Config.ts"
+import { Postgres } from "../connections/Postgres.ts"
 import { startAnew } from "../domain/Remedy.ts"
+import { countSuspects } from "../run/DeadLetterList.ts"
 import { Progress } from "../run/Progress.ts"
 import { repair } from "../run/Repair.ts"
 import * as Verify from "../run/Verify.ts"
@@ -17,6 +19,8 @@ import { definition } from "./Parts.ts"
 export const verifyAndPrint = Effect.fnUntraced(function*<E, R>(options: {
   readonly json: boolean
   readonly repair?: boolean
+  /** Compare and mend only these; absent or empty: all. */
+  readonly keys?: ReadonlyArray<string>
   readonly waitUntilApplied: Verify.Options<E, R>["waitUntilApplied"]
 }) {
   const { pipelineSettings, pipelines, source } = yield* AppConfig
@@ -24,7 +28,8 @@ export const verifyAndPrint = Effect.fnUntraced(function*<E, R>(options: {
     oracles: oracles.filter(({ pipeline }) => pipelines.enabled.includes(pipeline)),
     settings: pipelineSettings,
     stateSchema: source.stateSchema,
-    waitUntilApplied: options.waitUntilApplied
+    waitUntilApplied: options.waitUntilApplied,
+    ...(options.keys === undefined || options.keys.length === 0 ? {} : { keys: options.keys })
   })
   const print = (verdict: Verify.Verdict) => Console.log(options.json ? JSON.stringify(verdict, null, 2) : render(verdict))
   const first = yield* compare
@@ -37,12 +42,23 @@ export const verifyAndPrint = Effect.fnUntraced(function*<E, R>(options: {
   }
   const verdict = isRepairing ? yield* compare : first
   yield* print(verdict)
+  yield* tellOfSuspects
   if (verdict.equal) return
   return yield* new Findings({ message: isRepairing ? `${summary(verdict)} after the repair: ${notRepaired}` : summary(verdict) })
 })
 
 const repairWaitMillis = 30_000
 const notRepaired = `either no pipeline runs to do it, or its state itself is wrong; then ${startAnew}`
+
+/** Known from the dead letters, and so not for the oracle to say; on stderr, since stdout may be JSON. */
+const tellOfSuspects = Effect.gen(function*() {
+  const { pipelineSettings, pipelines, source } = yield* AppConfig
+  const postgres = yield* Postgres
+  for (const name of pipelines.enabled) {
+    const rows = yield* countSuspects(postgres, source.stateSchema, yield* definition(name, pipelineSettings[name]))
+    if (rows > 0) yield* Console.error(`${name}: ${rows} source ${rows === 1 ? "row counts" : "rows count"} as before a change that can't be read; see \`cdc dead-letters list --pipeline ${name}\``)
+  }
+})
 
 export const verify = Command.make(
   "verify",
@@ -51,11 +67,16 @@ export const verify = Command.make(
     repair: Flag.Boolean("repair").pipe(
       Flag.withDescription("Let the running pipelines write again what differs, from their state, and compare once more"),
       Flag.withDefault(false)
+    ),
+    keys: Argument.String("key").pipe(
+      Argument.withDescription("With --repair: compare and mend only these rows, by their key as the table of differences has it"),
+      Argument.variadic()
     )
   },
-  Effect.fnUntraced(function*({ json, repair }) {
+  Effect.fnUntraced(function*({ json, keys, repair }) {
+    if (keys.length > 0 && !repair) return yield* new ConfigurationError({ message: "Keys are named for --repair only: cdc verify --repair KEY…" })
     const progress = yield* Progress
-    yield* verifyAndPrint({ json, repair, waitUntilApplied: progress.waitUntilApplied })
+    yield* verifyAndPrint({ json, repair, keys, waitUntilApplied: progress.waitUntilApplied })
   }, Effect.provide(Connections.layer))
 ).pipe(
   Command.withShortDescription("Recompute every aggregate from the base tables and compare"),
@@ -65,7 +86,8 @@ export const verify = Command.make(
   Command.withExamples([
     { command: "cdc verify", description: "A table of differences, or `no differences`, with what was compared" },
     { command: "cdc verify --json", description: "The same for a machine" },
-    { command: "cdc verify --repair", description: "Mends hand edits of columns that the pipelines own" }
+    { command: "cdc verify --repair", description: "Mends hand edits of columns that the pipelines own" },
+    { command: "cdc verify --repair 0a000000-0000-4000-8000-000000000001", description: "Mends this row, and leaves the others" }
   ])
 )
 

@@ -44,6 +44,8 @@ export interface Options<E, R> {
   /** Waits until everything committed before the call has been applied; false if that took longer. */
   readonly waitUntilApplied: (timeoutMillis: number) => Effect.Effect<boolean, E, R>
   readonly waitMillis?: number
+  /** Only these, as the verdict names them; absent: all keys. */
+  readonly keys?: ReadonlyArray<string>
   /** Per target; what bounds the memory. */
   readonly maxDifferences?: number
 }
@@ -65,7 +67,7 @@ export const verify = Effect.fn("Verify.verify")(function*<E, R>(options: Option
   yield* requireState(options.stateSchema)
   const first = yield* inSnapshot(options.stateSchema, (sql) =>
     Effect.forEach(questions, (question) =>
-      Effect.all({ found: compare(sql, question, everything), counts: count(sql, question) })))
+      Effect.all({ found: compare(sql, question, options.keys === undefined ? everything : suspected(options.keys)), counts: count(sql, question) })))
 
   let looks: ReadonlyArray<ReadonlyArray<Found>> = first.map(({ found }) => [found]) // per target, the latest ones
   let rounds = 1
@@ -116,6 +118,9 @@ interface Found {
 }
 
 const everything: Found = { differences: [], complete: false }
+/** As if these keys had differed: they are looked at, and no other. */
+const suspected = (keys: ReadonlyArray<string>): Found =>
+  ({ differences: keys.map((key) => ({ key, column: "", stored: null, expected: null })), complete: true })
 
 /** Looks at the keys that differed before, or at all keys if not all that differed are known. */
 const compare = Effect.fnUntraced(function*(sql: Sql, { limit, oracle, settings }: Question, before: Found) {

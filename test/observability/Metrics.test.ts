@@ -11,6 +11,7 @@ const recordAll = () => {
   Metrics.applied({ pipeline: "p", changes: 7, seconds: 0.03, atMillis: 2_000, commitMicros: [1_000_000, 1_900_000] })
   Metrics.pipelineLag("p", "t", 0, 11)
   Metrics.deadLetters("p", "unreadable", 1)
+  Metrics.paused("p", true)
   Metrics.failed("capture", "interrupted", true)
   Metrics.snapshotRows("outreach.campaigns", 5)
   Metrics.snapshotTablesRemaining(4)
