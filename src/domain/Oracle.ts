@@ -7,6 +7,8 @@ export interface Oracle {
   readonly pipeline: string
   /** As `TableName.format` writes it. */
   readonly target: string
+  /** What its queries compare `$1` as: other keys must not be asked for. */
+  readonly keyType: "uuid" | "text"
   /** Rows `(key text, "column" text, stored text, expected text)`; the column is `(row)` where a whole row is too few or too many. */
   readonly sql: string
   /** One row `(compared bigint, unmanaged bigint)`: keys that were judged, rows that are nobody's to judge. */

@@ -67,7 +67,7 @@ export const verify = Effect.fn("Verify.verify")(function*<E, R>(options: Option
   yield* requireState(options.stateSchema)
   const first = yield* inSnapshot(options.stateSchema, (sql) =>
     Effect.forEach(questions, (question) =>
-      Effect.all({ found: compare(sql, question, options.keys === undefined ? everything : suspected(options.keys)), counts: count(sql, question) })))
+      Effect.all({ found: compare(sql, question, options.keys === undefined ? everything : suspected(options.keys, question.oracle)), counts: count(sql, question) })))
 
   let looks: ReadonlyArray<ReadonlyArray<Found>> = first.map(({ found }) => [found]) // per target, the latest ones
   let rounds = 1
@@ -117,10 +117,12 @@ interface Found {
   readonly complete: boolean
 }
 
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
 const everything: Found = { differences: [], complete: false }
 /** As if these keys had differed: they are looked at, and no other. */
-const suspected = (keys: ReadonlyArray<string>): Found =>
-  ({ differences: keys.map((key) => ({ key, column: "", stored: null, expected: null })), complete: true })
+const suspected = (keys: ReadonlyArray<string>, { keyType }: Oracle): Found =>
+  ({ differences: keys.filter((key) => keyType === "text" || uuid.test(key)).map((key) => ({ key, column: "", stored: null, expected: null })), complete: true })
 
 /** Looks at the keys that differed before, or at all keys if not all that differed are known. */
 const compare = Effect.fnUntraced(function*(sql: Sql, { limit, oracle, settings }: Question, before: Found) {

@@ -17,7 +17,7 @@ const FilledHub = Layer.effectDiscard(
 /** `meanwhile` is what the pipelines do while `verify` waits for them. */
 const verifyWhile = Effect.fnUntraced(function*(
   meanwhile: Effect.Effect<boolean, never, Postgres>,
-  options: { readonly maxDifferences?: number; readonly stateSchema?: string } = {}
+  options: { readonly maxDifferences?: number; readonly keys?: ReadonlyArray<string>; readonly stateSchema?: string } = {}
 ) {
   const { pipelineSettings } = yield* AppConfig
   const waited: Array<number> = []
@@ -160,5 +160,16 @@ layer(FilledHub, { excludeTestServices: true })("verify", (it) => {
       const { verdict } = yield* verifyWhile(nothing)
       assert.isFalse(verdict.equal)
       assert.deepStrictEqual(yield* Effect.promise(() => query("select xmin::text, campaign_id from outreach.campaigns order by campaign_id")), before)
+    }))
+
+  it.effect("looks at named keys only, whatever they name", () =>
+    Effect.gen(function*() {
+      const { query } = yield* Postgres
+      const ids = (yield* query<{ id: string }>("Reading", "select distinct outreach_id::text as id from outreach.bit_signals join outreach.bit_scores using (outreach_id) order by 1 limit 2")).map(({ id }) => id)
+      yield* query("Editing", "update outreach.bit_scores set signal_count = signal_count + 7 where outreach_id::text = any ($1)", [ids])
+      const { verdict } = yield* verifyWhile(nothing, { keys: [ids[0]!, "outreach.bit_signals:none", "not a uuid"] })
+      const keys = verdict.targets.flatMap(({ differences }) => differences.map(({ key }) => key))
+      yield* query("Mending", "update outreach.bit_scores set signal_count = signal_count - 7 where outreach_id::text = any ($1)", [ids])
+      assert.deepStrictEqual(keys, [ids[0]])
     }))
 })
