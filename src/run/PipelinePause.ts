@@ -26,10 +26,12 @@ export const whilePaused = (pipeline: string) =>
       if (result._tag === "Success") return result.success
       const why = result.failure
       if (why._tag !== "PipelineError" || why.reason !== "paused") return yield* Effect.fail(why)
-      observer.state(pipeline, "paused", why.message)
       yield* Effect.logError(why.message)
       const known = yield* pause.accepted(postgres)
-      while (!hasMore(known, yield* pause.note(postgres, why.message))) yield* Effect.sleep(noteEvery)
+      while (!hasMore(known, yield* pause.note(postgres, why.message))) {
+        observer.state(pipeline, "paused", why.message) // again and again: the timers go on, and may have said that they run
+        yield* Effect.sleep(noteEvery)
+      }
       observer.state(pipeline, "running")
       yield* Effect.logInfo("the bad records are accepted: pipeline goes on")
     }

@@ -67,6 +67,9 @@ describe("the status of the system", () => {
 
   it("a pipeline that is 20 s behind lags; without a member it is stopped; without a row it never started", () => {
     const stateOf = (changes: Partial<SystemReading>) => assemble(reading(changes), unknown, settings).pipelines[0]!
+    const paused = (secondsAgo: bigint) => stateOf({ pipelines: [{ ...reading().pipelines[0]!, paused_noted_at: now - secondsAgo * second }] })
+    assert.deepInclude(paused(2n), { state: "paused" })
+    assert.deepInclude(paused(9n), { state: "lagging" }, "nobody has said so for a while")
     assert.deepInclude(stateOf({}), { state: "lagging", lagRecords: 6, lagSeconds: 20, deadLetters: 1, applied: 9, writes: 5 })
     assert.deepInclude(stateOf({ members: new Map() }), { state: "stopped" })
     assert.deepInclude(stateOf({ pipelines: [] }), { state: "notStarted", lagSeconds: null })
