@@ -62,6 +62,8 @@ export const openReader = Effect.fnUntraced(function*(
 
   /** Where each assigned partition will be read from. Present once the checkpoint has been asked. */
   const next = new Map<string, bigint>()
+  /** Where the consumer was sent last, or has read to. A fetch from there may still come when a skip has moved on. */
+  const sought = new Map<string, bigint>()
   let positioned: Promise<void> = Promise.resolve()
 
   /** Seeks partitions to their checkpoints. What was fetched before is stale then, and dropped. */
@@ -70,6 +72,7 @@ export const openReader = Effect.fnUntraced(function*(
     const offsets = await options.nextOffsets(partitions)
     partitions.forEach(({ partition, topic }, index) => {
       next.set(`${topic}/${partition}`, offsets[index]!)
+      sought.set(`${topic}/${partition}`, offsets[index]!)
       consumer.seek({ topic, partition, offset: String(offsets[index]) })
     })
   }
@@ -96,6 +99,10 @@ export const openReader = Effect.fnUntraced(function*(
   const continues = async ({ fetchedOffset, partition, topic }: FetchedBatch, fromOffset: bigint): Promise<boolean> => {
     if (BigInt(fetchedOffset) === fromOffset) return true
     try {
+      if (BigInt(fetchedOffset) < fromOffset && BigInt(fetchedOffset) >= sought.get(`${topic}/${partition}`)!) {
+        await position([{ topic, partition }])
+        return false
+      }
       if (BigInt(fetchedOffset) < fromOffset) throw startedOver(topic, partition, fromOffset, fetchedOffset)
       await options.nextOffsets([{ topic, partition }])
       return true
@@ -146,6 +153,7 @@ export const openReader = Effect.fnUntraced(function*(
     if (verdict === "abandoned") return
     if (verdict === "reread") return position([{ topic, partition }])
     next.set(`${topic}/${partition}`, nextOffset)
+    sought.set(`${topic}/${partition}`, nextOffset)
     resolveOffset(String(nextOffset - 1n))
     // A copy for lag tools; lost, it is written again with the next batch.
     await consumer.commitOffsets([{ topic, partition, offset: String(nextOffset) }]).catch(() => {})
