@@ -48,6 +48,7 @@ describe("records that are too large for their topic", () => {
         // A batch of small records is larger than the topic takes, too; and one transaction has several large ones.
         yield* sql(capture, `begin; ${insert(101, 103, 64_000)}; ${insert(104, 160, 3_200)}; update public.notes set rest = 'new' where id = 101; delete from public.notes where id = 102; commit`)
         yield* capture.caughtUp
+        yield* capture.caughtUp // a send begins when what went before it is acknowledged and counted
         yield* Fiber.interrupt(first)
         yield* start
         yield* sql(capture, insert(201, 201, 64_000))
@@ -70,7 +71,7 @@ describe("records that are too large for their topic", () => {
           reported.map(({ key }) => key!.toString()),
           [1, 2, 101, 102, 103, 101, 102, 201].map((id) => `{"id":${id}}`)
         )
-        yield* capture.caughtUp // a send begins when what went before it is acknowledged and counted
+        yield* capture.caughtUp
         assert.deepStrictEqual([...counted], [["record-too-large", reported.length]])
         const [row] = yield* sql(capture, "select dead_letters::int from cdc.capture")
         assert.deepStrictEqual(row, { dead_letters: reported.length })
