@@ -88,8 +88,9 @@ describe("the sweep", () => {
   it.live("spares what is written while it goes on, whoever writes what", () =>
     withCapture(items(9000), (capture) =>
       Effect.gen(function*() {
-        const { none } = yield* started(capture)
+        const { gapOf, none } = yield* started(capture)
         yield* missed(capture, "delete from public.items where id > 1000")
+        yield* gapOf("public.items") // a look from before it would find none
         // Each brings back keys that are just being swept, in the order in which they are, and takes some of them away again.
         const rounds = yield* Queue.unbounded<void>()
         let isOver = false
@@ -128,9 +129,10 @@ describe("the sweep", () => {
   it.live("takes no row for an old one because it was written when its re-read began", () =>
     withCapture(items(3000), (capture) =>
       Effect.gen(function*() {
-        const { none } = yield* started(capture)
+        const { gapOf, none } = yield* started(capture)
         yield* settled(capture)
         yield* missed(capture, "delete from public.items where id > 2900")
+        yield* gapOf("public.items") // a look from before it would find none
         const cleared = yield* Effect.forkChild(none, { startImmediately: true })
         // Each row once: a delete that is wrong is not made good by a later update.
         const update = (rest: number) =>
@@ -147,8 +149,9 @@ describe("the sweep", () => {
   it.live("interrupted anywhere begins again and ends right", () =>
     withCapture(items(6000), (capture) =>
       Effect.gen(function*() {
-        const { fiber, none, observed } = yield* started(capture)
+        const { fiber, gapOf, none, observed } = yield* started(capture)
         yield* missed(capture, "delete from public.items where id % 2 = 0")
+        yield* gapOf("public.items")
         const reached = yield* Deferred.make<void>()
         let batches = 0
         capture.gate = (records) =>
