@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, Schedule } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import * as Lsn from "../domain/Lsn.ts"
 
@@ -53,7 +53,7 @@ export const drop = (sql: Sql, name: string) =>
   sql.query(`Dropping replication slot ${name}`, `
     select case when active_pid is null then true else pg_terminate_backend(active_pid, 5000) end, pg_drop_replication_slot(slot_name)
     from pg_replication_slots where slot_name = $1`, [name]).pipe(
-    Effect.retry({ while: (error) => error.code === slotInUse, times: 20 })
+    Effect.retry({ while: (error) => error.code === slotInUse, schedule: Schedule.spaced("50 millis"), times: 100 })
   )
 
 const slotInUse = "55006"

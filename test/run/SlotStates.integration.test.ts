@@ -93,6 +93,8 @@ describe("the slot", () => {
         ] as const
         for (const [index, [why, done]] of instants.entries()) {
           yield* Fiber.interrupt(running)
+          // Its walsender may still be on its way out; this waits until it is gone.
+          yield* query(capture, `select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where slot_name = '${slot}' and active_pid is not null`)
           for (const statement of done.split(";")) yield* query(capture, statement)
           yield* query(capture, `delete from public.items where id = ${index + 1}`)
           running = yield* stopsFor(capture, yield* capture.start, why)
