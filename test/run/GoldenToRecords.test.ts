@@ -34,8 +34,14 @@ const encoderOptions = {
 
 it("messages of real servers in any order become records, or an error that says what is wrong", () => {
   const outcomes = { records: 0, refused: 0 }
-  fc.assert(fc.property(fc.shuffledSubarray(golden), fc.boolean(), (messages, inOrder) => {
-    const stream = inOrder ? golden.filter((message) => messages.includes(message)) : messages
+  // Most streams lose a message that another needs: a few are as they came but for one, or are cut short, so that records come of them.
+  const anyStream = fc.oneof(
+    fc.shuffledSubarray(golden),
+    fc.subarray(golden),
+    fc.nat(golden.length - 1).map((without) => golden.toSpliced(without, 1)),
+    fc.nat(golden.length).map((end) => golden.slice(0, end))
+  )
+  fc.assert(fc.property(anyStream, (stream) => {
     const exit = Effect.runSyncExit(new ChangeReader(catalogue, () => true).read(stream))
     if (Exit.isFailure(exit)) {
       expect(Cause.squash(exit.cause)).toBeInstanceOf(CaptureError)
