@@ -36,7 +36,9 @@ const kafka = Config.all({
   deleteRetentionHours: Config.Int("deleteRetentionHours"),
   minCompactionLagHours: Config.Int("minCompactionLagHours"),
   maxMessageBytes: Config.Int("maxMessageBytes"),
-  deadLetterRetentionHours: Config.Int("deadLetterRetentionHours")
+  deadLetterRetentionHours: Config.Int("deadLetterRetentionHours"),
+  eventTopics: list("eventTopics"),
+  eventRetentionHours: Config.Int("eventRetentionHours")
 }).pipe(Config.nested("kafka"))
 
 const snapshot = Config.all({

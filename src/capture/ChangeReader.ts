@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import { isKeyChange } from "../domain/KeyChange.ts"
+import * as EventMessage from "../domain/EventMessage.ts"
 import type { Lsn } from "../domain/Lsn.ts"
 import type { Relation, RowChange } from "../domain/RowChange.ts"
 import type { Transaction } from "../domain/Transaction.ts"
@@ -32,6 +33,8 @@ export interface Mark {
   readonly content: string
   /** Of a message outside of transactions the end of its record: every commit streamed before it starts below this − 1. */
   readonly lsn: Lsn
+  /** Of an event: the transaction that it is part of, and its ordinal among that one's events, from 1. */
+  readonly event: { readonly transaction: Transaction; readonly order: number } | undefined
 }
 
 /** Messages under other prefixes are other people's. */
@@ -40,7 +43,7 @@ const ourPrefix = "cdc."
 /**
  * Turns the messages of one stream into changes that say everything about themselves. Ordinals count the row messages as the
  * server sends them, before any selection, so that a changed configuration never renumbers a transaction that is replayed:
- * a change of key counts two, a truncation one per table.
+ * a change of key counts two, a truncation one per table, a message none. Events have ordinals of their own.
  */
 export class ChangeReader {
   readonly #catalogue: Catalogue
@@ -50,6 +53,7 @@ export class ChangeReader {
   readonly #counts = new Map<number, number>()
   #transaction: Transaction | undefined
   #order = 0
+  #events = 0
   /** The transactions that this stream brought. */
   readonly streamed = new StreamedXids()
 
@@ -83,6 +87,7 @@ export class ChangeReader {
         case "Begin":
           this.#transaction = message.transaction
           this.#order = 0
+          this.#events = 0
           this.#counts.clear()
           this.streamed.add(message.transaction.xid)
           break
@@ -124,8 +129,10 @@ export class ChangeReader {
   }
 
   #markOf(message: Extract<WalMessage, { readonly _tag: "Message" }>, changesBefore: number): Mark {
-    const { lsn, prefix } = message
-    return { changesBefore, transactionsBefore: this.streamed.count, prefix, content: message.content.toString(), lsn }
+    const { lsn, prefix, transactional } = message
+    const isEvent = transactional && prefix === EventMessage.prefix && this.#transaction !== undefined
+    const event = isEvent ? { transaction: this.#transaction!, order: ++this.#events } : undefined
+    return { event, changesBefore, transactionsBefore: this.streamed.count, prefix, content: message.content.toString(), lsn }
   }
 
   #readTruncate(oid: number, into: Array<RowChange>): void {

@@ -22,6 +22,10 @@ export const compare = (a: Position, b: Position): number => {
 
 export const isAfter = (a: Position, b: Position): boolean => compare(a, b) > 0
 
+/** Not merely further on in the same transaction. */
+export const isInLaterTransaction = (a: Position, b: Position): boolean =>
+  a.epoch !== b.epoch ? a.epoch > b.epoch : a.commitLsn > b.commitLsn
+
 /** `<epoch>:<commit LSN, decimal>:<order>`, the form in headers and event ids. */
 export const format = (position: Position): string => `${position.epoch}:${position.commitLsn}:${position.order}`
 

@@ -6,6 +6,9 @@ import type { TableName } from "./TableName.ts"
  */
 export const ofTable = (prefix: string, { schema, table }: TableName): string => sanitize(`${prefix}.${schema}.${table}`)
 
+/** Where events of one kind are told to whoever wants to know: `<prefix>.events.<name>`. */
+export const ofEvents = (prefix: string, name: string): string => sanitize(`${prefix}.events.${name}`)
+
 /** Where each capture under this prefix remembers its slot. No table's name: schema `cdc` is our own. */
 export const ofJournal = (prefix: string): string => sanitize(`${prefix}.cdc.journal`)
 

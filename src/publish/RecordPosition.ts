@@ -10,17 +10,17 @@ export interface Tail {
 }
 
 /**
- * The position of a record read back: a value carries it in its envelope, a tombstone in a header.
+ * The position of a record read back: a row's value carries it in its envelope, a tombstone and an event in a header.
  * undefined: the record is none of ours.
  */
 export const read = (
   value: Buffer | null,
   headers: ReadonlyArray<readonly [Buffer | null, Buffer | null]>
 ): Tail | undefined => {
-  if (value !== null) return fromEnvelope(value)
   const header = headers.find(([name]) => name?.toString() === Headers.position)?.[1]
   const position = header === undefined || header === null ? undefined : Position.parse(header.toString())
-  return position === undefined ? undefined : { position, endsInDelete: false }
+  if (position !== undefined) return { position, endsInDelete: false }
+  return value === null ? undefined : fromEnvelope(value)
 }
 
 interface Envelope {

@@ -26,9 +26,9 @@ export const checkTopics = (facts: TopicFacts, settings: TopicSettings): Readonl
 ]
 
 const there = ({ topics, wanted }: TopicFacts) =>
-  wanted.flatMap(({ hasKey, topic: name }) => {
+  wanted.flatMap(({ hasKey, keeps, topic: name }) => {
     const topic = topics.get(name)
-    return topic === undefined ? [] : [{ name, hasKey, topic }]
+    return topic === undefined ? [] : [{ name, hasKey, keeps, topic }]
   })
 
 export const topicsCheck = "topics"
@@ -56,7 +56,8 @@ const partitions = (facts: TopicFacts, { kafka }: TopicSettings): Check => ({
 const policy = (facts: TopicFacts, { kafka }: TopicSettings): Check => ({
   name: "cleanup.policy",
   fine: kafka.cleanupPolicy,
-  findings: there(facts).flatMap(({ hasKey, name, topic }): ReadonlyArray<Finding> => {
+  findings: there(facts).flatMap(({ hasKey, keeps, name, topic }): ReadonlyArray<Finding> => {
+    if (keeps === "events") return keptEvents(name, topic, kafka.eventRetentionHours)
     const found = topic.settings.get("cleanup.policy") ?? "delete"
     if (!hasKey) {
       return topic.isCompacted
@@ -70,6 +71,18 @@ const policy = (facts: TopicFacts, { kafka }: TopicSettings): Check => ({
   })
 })
 
+/** Compaction would leave of each key's history only its end. */
+const keptEvents = (name: string, { isCompacted, settings }: Topic, hours: number): ReadonlyArray<Finding> => {
+  if (isCompacted) {
+    return [warning(`Topic ${name}`, `has cleanup.policy ${settings.get("cleanup.policy")}: of each key's events only the last would stay`, alter(name, "cleanup.policy", "delete"))]
+  }
+  const found = Number(settings.get("retention.ms") ?? -1) // -1: for ever
+  return found < 0 || found >= hours * hour ? [] : [
+    warning(`Topic ${name}`, `has retention.ms ${Math.floor(found / hour)} h, and ${hours} h are configured: a reader that is away for longer misses events`,
+      alter(name, "retention.ms", String(hours * hour)))
+  ]
+}
+
 const sorted = (policies: string): string => policies.split(",").map((name) => name.trim()).sort().join(",")
 
 const hour = 3_600_000
@@ -77,7 +90,7 @@ const hour = 3_600_000
 /** A delete must stay readable for as long as a pipeline may stand still: hard limits, since nothing shows a delete that was forgotten. */
 const compaction = (facts: TopicFacts, { consume, kafka }: TopicSettings): Check => {
   const wanted = [["delete.retention.ms", kafka.deleteRetentionHours], ["min.compaction.lag.ms", kafka.minCompactionLagHours]] as const
-  const findings = there(facts).filter(({ topic }) => topic.isCompacted).flatMap(({ name, topic }) =>
+  const findings = there(facts).filter(({ keeps, topic }) => topic.isCompacted && keeps === undefined).flatMap(({ name, topic }) =>
     wanted.flatMap(([setting, hours]) => {
       const found = Number(topic.settings.get(setting) ?? 0)
       return found >= hours * hour ? [] : [

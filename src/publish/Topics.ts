@@ -2,14 +2,21 @@ import { Effect, Schedule } from "effect"
 import kafkajs, { type Admin } from "kafkajs"
 import type { Settings } from "../Config.ts"
 import { Kafka } from "../connections/Kafka.ts"
+import * as TopicName from "../domain/TopicName.ts"
 import { PublishError } from "./PublishError.ts"
 
-/** A table's topic as it is to be. */
+/** A topic as it is to be. */
 export interface WantedTopic {
   readonly topic: string
   /** A compacted topic refuses records without a key for ever. */
   readonly hasKey: boolean
+  /** `events`: what has happened, kept for a while; otherwise rows, of which the latest word stays. */
+  readonly keeps?: "events"
 }
+
+/** The topics of the configured events. */
+export const ofEvents = ({ eventTopics, topicPrefix }: Settings["kafka"]): ReadonlyArray<WantedTopic> =>
+  eventTopics.map((name) => ({ topic: TopicName.ofEvents(topicPrefix, name), hasKey: true, keeps: "events" }))
 
 /** A topic as the cluster has it. */
 export interface Topic {
@@ -34,11 +41,11 @@ export const ensure = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTo
     yield* kafka.admin("Creating topics", (admin) =>
       admin.createTopics({
         waitForLeaders: false, // kafkajs fails where a broker has not heard of the topic yet
-        topics: missing.map(({ hasKey, topic }) => ({
-          topic,
+        topics: missing.map((wanted) => ({
+          topic: wanted.topic,
           numPartitions: settings.partitions,
           replicationFactor: settings.replicationFactor,
-          configEntries: configOf(hasKey, settings)
+          configEntries: configOf(wanted, settings)
         }))
       }))
     yield* untilLed(missing.map(({ topic }) => topic))
@@ -152,8 +159,8 @@ const readSettings = async (admin: Admin, topics: ReadonlyArray<string>): Promis
     [resourceName, new Map(configEntries.map(({ configName, configValue }) => [configName, configValue]))]))
 }
 
-const configOf = (hasKey: boolean, settings: Settings["kafka"]) => {
-  const policy = hasKey ? settings.cleanupPolicy : "delete"
+const configOf = ({ hasKey, keeps }: WantedTopic, settings: Settings["kafka"]) => {
+  const policy = hasKey && keeps === undefined ? settings.cleanupPolicy : "delete"
   const common = { "cleanup.policy": policy, "max.message.bytes": String(settings.maxMessageBytes) }
   const values = policy.includes("compact")
     ? {
@@ -161,7 +168,7 @@ const configOf = (hasKey: boolean, settings: Settings["kafka"]) => {
       "delete.retention.ms": millis(settings.deleteRetentionHours),
       "min.compaction.lag.ms": millis(settings.minCompactionLagHours)
     }
-    : common
+    : keeps === "events" ? { ...common, "retention.ms": millis(settings.eventRetentionHours) } : common
   return Object.entries(values).map(([name, value]) => ({ name, value }))
 }
 

@@ -74,7 +74,8 @@ const prepare = Effect.gen(function*() {
   const present = new Set(wanted.map(({ topic }) => topic))
   const former = source.tables.map((table) => TopicName.ofTable(kafka.topicPrefix, table)).filter((topic) => !present.has(topic))
   const topics = yield* Topics.verify(wanted, kafka, former, TableWatch.topicsOf(seenBefore, kafka.topicPrefix))
-  return { before, catalogue, describe, generatedColumns, journal, state, tables, topics }
+  const eventTopics = yield* Topics.verify(Topics.ofEvents(kafka), kafka)
+  return { before, catalogue, describe, eventTopics, generatedColumns, journal, state, tables, topics }
 })
 
 type Prepared = Effect.Success<typeof prepare>
@@ -98,18 +99,19 @@ const takeOver = Effect.fnUntraced(function*({ before, journal, state, tables }:
 type Held = Effect.Success<ReturnType<typeof takeOver>>
 
 /** For whoever has the slot: shuts every other writer out of the topics, and only then reads where they end. */
-const openOutlet = Effect.fnUntraced(function*({ before, journal, state, topics }: Prepared) {
+const openOutlet = Effect.fnUntraced(function*({ before, eventTopics, journal, state, topics }: Prepared) {
   const { kafka, publish, source } = yield* AppConfig
   const outbox = yield* Outbox
   const observer = yield* CaptureObserver
   const letters = yield* CaptureDeadLetters.open(state, topics.keys())
-  const written = [...topics.keys(), ...letters.topics]
+  const written = [...topics.keys(), ...eventTopics.keys(), ...letters.topics]
+  const limits = [...topics.values(), ...eventTopics.values()].map(({ maxMessageBytes }) => TooLarge.largestIn(maxMessageBytes))
   const writer = letters.through(yield* outbox.open({
     clientId: `cdc-${source.slot}`,
     fence: TopicName.fenceOfSlot(kafka.topicPrefix, source.slot),
     topics: written,
     // A batch fails whole where it is larger than its topic takes, which somebody else may have made.
-    batchBytes: Math.min(publish.batchBytes, ...[...topics.values()].map(({ maxMessageBytes }) => TooLarge.largestIn(maxMessageBytes))),
+    batchBytes: Math.min(publish.batchBytes, ...limits),
     compression: publish.compression,
     onAcknowledged: (batches) => watch.acknowledged(batches),
     onRetry: reportRetry(observer),
@@ -143,8 +145,8 @@ const encoderOf = Effect.fnUntraced(function*(topics: Prepared["topics"], record
 
 /** The rest of the first snapshot, then for ever the stream, with re-reads beside it. */
 const work = Effect.fnUntraced(function*(prepared: Prepared, { snapshot, snapshotScope, stream }: Held, outlet: Outlet) {
-  const { source } = yield* AppConfig
-  const { describe, state, tables } = prepared
+  const { kafka, source } = yield* AppConfig
+  const { describe, eventTopics, state, tables } = prepared
   const { encoder, record, sends, tails, writer } = outlet
   yield* FirstSnapshot.finish({
     state, tails, epoch: record.epoch, encoder, writer, sends, snapshot, names: tables,
@@ -157,6 +159,11 @@ const work = Effect.fnUntraced(function*(prepared: Prepared, { snapshot, snapsho
   const sweeping = yield* sweepOf(prepared, outlet, watermarks)
   const streaming = StreamPublisher.publish({
     stream, reader, encoder, tails, writer, sends, state, watermarks,
+    events: {
+      topicPrefix: kafka.topicPrefix,
+      epoch: record.epoch,
+      partitions: new Map([...eventTopics].map(([topic, { partitions }]) => [topic, partitions]))
+    },
     requested: (slot) => slot === source.slot && requested.openUnsafe(),
     truncated: sweeping.truncated
   })

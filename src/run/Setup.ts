@@ -93,6 +93,8 @@ const makeTopics = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTable
   const { kafka, source } = yield* AppConfig
   const postgres = yield* Postgres
   const created = yield* Topics.ensure(wanted, kafka)
+  const events = Topics.ofEvents(kafka)
+  const createdEvents = yield* Topics.ensure(events, kafka)
   yield* Journal.ensureTopic
   yield* CaptureState.make(source.stateSchema, source.slot).createTables(postgres)
   yield* Rereads.make(source.stateSchema, source.slot).createTable(postgres)
@@ -100,6 +102,7 @@ const makeTopics = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTable
   yield* createSharedTables(postgres, source.stateSchema)
   return [
     report("topics", created, wanted.length - created.length, `${kafka.partitions} partitions each`),
+    ...events.length === 0 ? [] : [report("event topics", createdEvents, events.length - createdEvents.length, `kept ${kafka.eventRetentionHours} h`)],
     `state schema ${source.stateSchema}: ready`
   ]
 })
@@ -110,12 +113,12 @@ const makeTopics = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTable
  * records (a gap, torn down, another server): the new epoch is after all of them, whatever the LSNs.
  */
 const begin = Effect.fnUntraced(function*(journal: Journal.Journal, wanted: ReadonlyArray<WantedTable>, epochBefore: number) {
-  const { source } = yield* AppConfig
+  const { kafka, source } = yield* AppConfig
   const postgres = yield* Postgres
   const state = CaptureState.make(source.stateSchema, source.slot)
   const captured = CapturedTables.make(source.stateSchema, source.slot)
   const rereads = Rereads.make(source.stateSchema, source.slot)
-  const topics = wanted.map(({ topic }) => topic)
+  const topics = [...wanted, ...Topics.ofEvents(kafka)].map(({ topic }) => topic)
   yield* shutOut(topics)
   const tails = yield* Tails.read(topics)
   const epoch = 1 + Math.max(epochBefore, tails.last?.epoch ?? 0)

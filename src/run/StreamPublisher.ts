@@ -1,12 +1,13 @@
 import { Effect, type Scope } from "effect"
 import type { CaptureError } from "../capture/CaptureError.ts"
 import type { CaptureState } from "../capture/CaptureState.ts"
-import type { ChangeReader, Commit } from "../capture/ChangeReader.ts"
+import type { ChangeReader, Commit, Mark } from "../capture/ChangeReader.ts"
 import * as Rereads from "../capture/Rereads.ts"
 import type { ReplicationStream } from "../capture/ReplicationStream.ts"
 import type { KafkaError } from "../connections/KafkaError.ts"
 import { Postgres } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
+import * as Lsn from "../domain/Lsn.ts"
 import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
 import * as Position from "../domain/Position.ts"
 import type { Relation, RowChange } from "../domain/RowChange.ts"
@@ -15,6 +16,7 @@ import type { EncodeError } from "../publish/EncodeError.ts"
 import type { RecordEncoder } from "../publish/RecordEncoder.ts"
 import type { Tails } from "../publish/Tails.ts"
 import type { TopicWriter } from "../publish/TopicWriter.ts"
+import { encodeEvent, type EventEncoderOptions } from "../publish/EventEncoder.ts"
 import { CaptureObserver } from "./CaptureObserver.ts"
 import * as Encoding from "./Encoding.ts"
 import { writeObserved } from "./Outbox.ts"
@@ -25,6 +27,7 @@ export interface StreamWork {
   readonly stream: ReplicationStream
   readonly reader: ChangeReader
   readonly encoder: RecordEncoder
+  readonly events: EventEncoderOptions & { readonly epoch: number }
   /** Read after the slot was taken: what they hold is not written again. */
   readonly tails: Tails
   readonly writer: TopicWriter
@@ -57,17 +60,21 @@ export const publish = Effect.fnUntraced(function*(
     const messages = yield* work.stream.take
     const { changes, commits, lastCommit, marks } = yield* work.reader.read(messages)
     let sent = 0
+    let events: Array<OutgoingRecord> = []
     for (const mark of marks) {
+      if (mark.event !== undefined) events.push(...yield* eventOf(work.events, mark.event, mark.content))
       if (mark.prefix === Rereads.requestPrefix) work.requested(mark.content)
       const action = work.watermarks.actionAt(mark)
       if (action === undefined) continue
       const before = yield* recordsOf(changes.slice(sent, mark.changesBefore))
       sent = mark.changesBefore
-      yield* work.sends.submit(writeObserved(work.writer, before))
+      yield* work.sends.submit(writeObserved(work.writer, [...before, ...withoutHeld(events)]))
+      events = []
       yield* work.sends.flush
       yield* action
     }
-    const records = yield* recordsOf(sent === 0 ? changes : changes.slice(sent))
+    const rows = yield* recordsOf(sent === 0 ? changes : changes.slice(sent))
+    const records = events.length === 0 ? rows : [...rows, ...withoutHeld(events)]
     observer.transactions(commits)
     Encoding.count(changes, (change, op, count) => observer.changes(TableName.format(change.relation), op, count))
     const truncated = changes.filter(({ kind }) => kind === "truncate")
@@ -81,6 +88,20 @@ export const publish = Effect.fnUntraced(function*(
       acknowledged(work.stream, lastCommit, changes, progress)
     }
   }
+})
+
+/** An event's record, or none: anybody may write messages, and one that can't be used must not stop the rest. */
+const eventOf = Effect.fnUntraced(function*(
+  options: StreamWork["events"],
+  { order, transaction }: NonNullable<Mark["event"]>,
+  content: string
+) {
+  const record = encodeEvent(options, content, { epoch: options.epoch, commitLsn: transaction.commitLsn, order })
+  if (record !== undefined) return [record]
+  yield* Effect.logError("a message in the WAL under our prefix is no event that can be published, and is left out: is its topic in kafka.eventTopics?", {
+    commitLsn: Lsn.format(transaction.commitLsn), order
+  })
+  return []
 })
 
 /**
@@ -123,13 +144,16 @@ const recordProgress = Effect.fnUntraced(function*(state: CaptureState): Effect.
   return progress
 })
 
-/** Nothing is held twice past the furthest end of all partitions, so beyond it nothing is looked up. */
+/**
+ * Nothing is held twice past the transaction of the furthest end of all partitions, so beyond it nothing is looked up. Rows and events of
+ * one transaction are counted apart, so within it no order says what is still to come.
+ */
 const dropHeld = (tails: Tails) => {
   let last = tails.last
   return (records: ReadonlyArray<OutgoingRecord>): ReadonlyArray<OutgoingRecord> => {
     if (last === undefined || records.length === 0) return records
     const missing = records.filter((record) => !tails.holds(record))
-    if (Position.isAfter(records.at(-1)!.position, last)) last = undefined
+    if (Position.isInLaterTransaction(records.at(-1)!.position, last)) last = undefined
     return missing
   }
 }

@@ -6,11 +6,12 @@ import { Kafka } from "../connections/Kafka.ts"
 import { Postgres } from "../connections/Postgres.ts"
 import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
 import * as TopicName from "../domain/TopicName.ts"
+import * as Topics from "../publish/Topics.ts"
 import * as Journal from "./Journal.ts"
 
 /**
  * Removes slot, publication and state schema; a reader of the slot is hung up on. The topics stay, since others read them,
- * unless `topics` asks for them too: the tables' and their dead letters. The hub's own tables are not touched.
+ * unless `topics` asks for them too: the tables' with their dead letters, and the events'. The hub's own tables are not touched.
  * May be run again. Returns what it did, a line each.
  */
 export const teardownWith = Effect.fnUntraced(function*(options: { readonly topics: boolean }) {
@@ -27,7 +28,9 @@ export const teardownWith = Effect.fnUntraced(function*(options: { readonly topi
   lines.push(`state schema ${source.stateSchema}: dropped`)
   const isLast = yield* forgetJournal(source.slot)
   const journal = isLast ? [TopicName.ofJournal(kafka.topicPrefix)] : []
-  lines.push(yield* topicsLine([...source.tables.map((table) => TopicName.ofTable(kafka.topicPrefix, table)), ...journal], options.topics))
+  const tables = source.tables.map((table) => TopicName.ofTable(kafka.topicPrefix, table))
+  const events = Topics.ofEvents(kafka).map(({ topic }) => topic)
+  lines.push(yield* topicsLine([...tables, ...events, ...journal], options.topics))
   return lines
 })
 
@@ -38,9 +41,9 @@ const forgetJournal = (slot: string) =>
 /** As a verb of its own does it: the topics stay. */
 export const teardown = teardownWith({ topics: false })
 
-const topicsLine = Effect.fnUntraced(function*(tableTopics: ReadonlyArray<string>, remove: boolean) {
+const topicsLine = Effect.fnUntraced(function*(topics: ReadonlyArray<string>, remove: boolean) {
   const kafka = yield* Kafka
-  const isOurs = (name: string) => tableTopics.some((topic) => name === topic || (name.startsWith(`${topic}.`) && name.endsWith(".dlq")))
+  const isOurs = (name: string) => topics.some((topic) => name === topic || (name.startsWith(`${topic}.`) && name.endsWith(".dlq")))
   const there = yield* kafka.admin("Looking at the topics", async (admin) => (await admin.listTopics()).filter(isOurs))
   if (there.length === 0) return "topics: none there"
   if (!remove) return `topics: ${there.length} kept, with all that was published: ${there.join(", ")}`

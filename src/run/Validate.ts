@@ -84,8 +84,9 @@ const readSlot = Effect.gen(function*() {
 const readTopics = Effect.fnUntraced(function*(tables: ReadonlyArray<SourceFacts.TableFacts>, isSetUp: boolean) {
   const { kafka: settings } = yield* AppConfig
   const kafka = yield* Kafka
-  const wanted = tables.flatMap(({ relation }) =>
+  const ofTables = tables.flatMap(({ relation }): ReadonlyArray<Topics.WantedTopic> =>
     relation === undefined ? [] : [{ topic: TopicName.ofTable(settings.topicPrefix, relation), hasKey: relation.key.length > 0 }])
+  const wanted = [...ofTables, ...Topics.ofEvents(settings)]
   const { brokers } = yield* kafka.admin("Asking for the cluster", (admin) => admin.describeCluster())
   const topics = yield* Topics.describe(wanted.map(({ topic }) => topic))
   return { brokers: brokers.length, wanted, topics, isSetUp } satisfies TopicFacts
