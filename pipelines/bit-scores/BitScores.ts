@@ -7,6 +7,7 @@ import { tierOf } from "../Tiers.ts"
 import { Uuid } from "../Uuid.ts"
 import { nextScoringAt } from "./NextScoring.ts"
 import { componentsBySpoke, Settings } from "./Settings.ts"
+import { announceTier } from "./TierChanged.ts"
 import { clampHundredths, impactScale, phases, type Signal, sumsOf, toHundredths, valuesAt } from "./Score.ts"
 
 /** `outreach.bit_signals` → `outreach.bit_scores`: one decaying score per outreach, and its components. */
@@ -27,7 +28,7 @@ export const bitScores = (settings: unknown): Pipeline => {
 }
 
 const signals = (componentOf: ReadonlyMap<string, string>) => {
-  const signalOf = (value: { readonly spoke: string; readonly impact: string; readonly at: string; readonly days: number }): Signal => ({
+  const signalOf = (value: { readonly spoke: string; readonly impact: string; readonly at: string; readonly days: number; readonly correlation?: string }): Signal => ({
     component: componentOf.get(value.spoke) ?? "other",
     impact: BigInt(value.impact),
     at: BigInt(value.at),
@@ -40,7 +41,8 @@ const signals = (componentOf: ReadonlyMap<string, string>) => {
       signal_impact: Schema.String,
       source_spoke: Schema.String,
       decay_period_days: Schema.Int,
-      signal_timestamp: Schema.String
+      signal_timestamp: Schema.String,
+      correlation_id: Schema.optional(Schema.NullOr(Schema.String))
     }),
     entry: (row) => {
       const impact = parseScaled(row.signal_impact, impactScale)
@@ -49,9 +51,17 @@ const signals = (componentOf: ReadonlyMap<string, string>) => {
       if (row.decay_period_days <= 0) return badInput("decay-not-positive", "decay_period_days must be greater than 0")
       if (at === undefined) return badInput("timestamp-not-readable", "signal_timestamp is not an instant that can be read")
       return {
-        value: { outreach: row.outreach_id, spoke: row.source_spoke, impact: String(impact), at: String(at), days: row.decay_period_days }
+        value: {
+          outreach: row.outreach_id,
+          spoke: row.source_spoke,
+          impact: String(impact),
+          at: String(at),
+          days: row.decay_period_days,
+          ...typeof row.correlation_id === "string" ? { correlation: row.correlation_id } : {}
+        }
       }
     },
+    correlation: (value) => value.correlation ?? null,
     phases: (value) => phases(signalOf(value)),
     contribute: (value, _, phase) => [{
       group: "outreach",
@@ -80,6 +90,7 @@ const scores = (rules: Settings): Group => ({
     insert: true,
     parent: { table: TableName("outreach", "outreach"), column: "outreach_id" }
   },
+  announce: announceTier,
   render: (state, now) => {
     const values = valuesAt(state, now)
     const hundredths = (component: string) => toHundredths(values.get(component) ?? { numerator: 0n, denominator: 1n })

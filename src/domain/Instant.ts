@@ -34,6 +34,9 @@ export const toSql = (micros: bigint): string => {
   return year > 0 ? digits : `${digits} BC`
 }
 
+/** µs → `2016-11-04T11:51:30.123456Z`, for instants from the year 1 on. */
+export const toIso = (micros: bigint): string => `${toSql(micros).replace(" ", "T")}Z`
+
 /** As `toSql`, with its zone said: `2016-11-04 11:51:30.123456+00`. */
 export const toSqlWithZone = (micros: bigint): string => toSql(micros).replace(/(\d)( BC)?$/, "$1+00$2")
 

@@ -1,7 +1,9 @@
 import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
-import { contributionsOf, dueOf, never, phaseOf } from "./Contributions.ts"
+import { standingOf } from "./Announcing.ts"
+import { contributionsOf, correlationOf, dueOf, never, phaseOf } from "./Contributions.ts"
+import { crossingOf } from "./Crossing.ts"
 import { type EntryStore, makeEntryStore, type StoredEntry } from "./EntryStore.ts"
 import type { GroupAccumulator } from "./GroupState.ts"
 import { groupId, type GroupKey, makeGroupStore } from "./GroupStore.ts"
@@ -63,7 +65,7 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, evaluatedAt
     const unused = [...groups.values()].filter(isUnused)
     const used = [...groups.values()].filter((group) => !isUnused(group))
     yield* groupStore.writeBags(sql, used)
-    const rendered = render(pipeline, used, now)
+    const rendered = render(pipeline, used, now, due)
     yield* groupStore.write(sql, used)
     yield* groupStore.removeUnused(sql, unused)
     return { ...rendered, mirrors: mirrorsOf(pipeline, work, replacements, before, links) }
@@ -149,11 +151,13 @@ const foldReplacements = (
   for (const { after, afterLink, before, beforeLink } of replacements) {
     const stored = before === undefined ? undefined : current.get(entryId(before)) ?? before
     const phase = after === null ? 0 : phaseOf(pipeline, after, afterLink, instantIn(groups, now))
-    const isSame = stored !== undefined && after !== null && stored.phase === phase && beforeLink === afterLink
-      && JSON.stringify(stored.value) === JSON.stringify(after.value)
-    if (!isSame) {
-      if (stored !== undefined) takeBack(groups, contributionsOf(pipeline, stored, beforeLink, stored.phase))
-      if (after !== null) add(groups, contributionsOf(pipeline, after, afterLink, phase))
+    const saysSame = stored !== undefined && after !== null && beforeLink === afterLink && JSON.stringify(stored.value) === JSON.stringify(after.value)
+    if (!saysSame || stored.phase !== phase) {
+      const taken = stored === undefined ? [] : contributionsOf(pipeline, stored, beforeLink, stored.phase)
+      const added = after === null ? [] : contributionsOf(pipeline, after, afterLink, phase)
+      takeBack(groups, taken)
+      add(groups, added)
+      if (!saysSame) putDownTo(groups, [...taken, ...added], correlationOf(pipeline, (after ?? stored)!))
     }
     // A dependent stays as it is stored; it belongs to whoever holds its partition.
     if (after !== null && after !== before) written.push({ ...after, phase, due: dueOf(pipeline, after, afterLink, phase) })
@@ -185,6 +189,10 @@ const takeBack = (groups: ReadonlyMap<string, GroupAccumulator>, contributions: 
   for (const contribution of contributions) groups.get(groupId(contribution.group, contribution.key))!.takeBack(contribution)
 }
 
+const putDownTo = (groups: ReadonlyMap<string, GroupAccumulator>, contributions: ReadonlyArray<Contribution>, correlation: string | null): void => {
+  for (const { group, key } of contributions) groups.get(groupId(group, key))!.putDownTo(correlation)
+}
+
 /** A group wakes when the first of its entries changes phase; too early costs one look, too late would be wrong. */
 const setWakeTimes = Effect.fnUntraced(function*(
   store: EntryStore,
@@ -203,18 +211,31 @@ const setWakeTimes = Effect.fnUntraced(function*(
 })
 
 /** Renders the rows that are backed or managed, each for its group's instant; notes what is managed, and when to look again. */
-const render = (pipeline: Pipeline, groups: ReadonlyArray<GroupAccumulator>, now: ReadonlyMap<GroupAccumulator, bigint>) => {
+const render = (
+  pipeline: Pipeline,
+  groups: ReadonlyArray<GroupAccumulator>,
+  now: ReadonlyMap<GroupAccumulator, bigint>,
+  due: ReadonlyArray<StoredEntry>
+) => {
+  const dueByKey = Map.groupBy(due, (entry) => entry.due!.groupKey)
   const rows = new Map<string, Array<WantedRow>>(Object.keys(pipeline.groups).map((name) => [name, []]))
   const newlyManaged: Array<GroupKey> = []
   for (const group of groups) {
+    const from = group.evaluatedAt
     group.evaluatedAt = now.get(group)!
-    const { backed, columns, nextAt = null } = pipeline.groups[group.group]!.render(group, group.evaluatedAt)
+    const { announce, render } = pipeline.groups[group.group]!
+    const { backed, columns, nextAt = null } = render(group, group.evaluatedAt)
+    if (announce !== undefined) {
+      const { correlations, evaluatedAt, hasCause } = group
+      const crossing = () => crossingOf(pipeline, group.original(), dueByKey.get(group.key) ?? [], announce.column, from, evaluatedAt)
+      group.standing = standingOf(group.standing, columns[announce.column] ?? null, { hasChanged: hasCause, correlations, now: evaluatedAt, crossing })
+    }
     if (nextAt !== null && nextAt <= never && (group.wakeAt === null || nextAt < group.wakeAt)) group.wakeAt = nextAt
     if (backed && !group.isManaged) {
       group.isManaged = true
       newlyManaged.push({ group: group.group, key: group.key })
     }
-    if (group.isManaged) rows.get(group.group)!.push({ key: group.key, columns, required: backed, now: group.evaluatedAt })
+    if (group.isManaged) rows.get(group.group)!.push({ key: group.key, columns, required: backed, now: group.evaluatedAt, standing: group.standing })
   }
   return { rows, newlyManaged }
 }

@@ -1,3 +1,4 @@
+import type { Standing } from "./Announcing.ts"
 import type { Contribution, GroupState } from "./Pipeline.ts"
 
 /** What is stored of a group, as JSON: sums as decimal text (they are bigints), bags as [distinct members, greatest member]. */
@@ -23,16 +24,25 @@ export class GroupAccumulator implements GroupState {
   isManaged: boolean
   /** Something was contributed or taken back. */
   isChanged = false
+  /** How its announced column came to be as it is; null: not known, or it announces nothing. */
+  standing: Standing | null
+  /** A source row's change moved it, and what such changes are put down to. */
+  hasCause = false
+  readonly correlations = new Set<string>()
+  /** What it was made of. */
+  readonly #stored: string
   readonly #sums: Map<string, bigint>
   readonly #bags: Map<string, { distinct: number; max: string | null }>
 
-  constructor(group: string, key: string, state: string, evaluatedAt: bigint, wakeAt: bigint | null, isManaged: boolean) {
+  constructor(group: string, key: string, state: string, evaluatedAt: bigint, wakeAt: bigint | null, isManaged: boolean, standing: Standing | null = null) {
     const stored = JSON.parse(state) as Stored
     this.group = group
     this.key = key
     this.evaluatedAt = evaluatedAt
     this.wakeAt = wakeAt
     this.isManaged = isManaged
+    this.standing = standing
+    this.#stored = state
     this.#sums = new Map(Object.entries(stored.s).map(([name, sum]) => [name, BigInt(sum)]))
     this.#bags = new Map(Object.entries(stored.b).map(([name, [distinct, max]]) => [name, { distinct, max }]))
   }
@@ -52,6 +62,17 @@ export class GroupAccumulator implements GroupState {
   /** Nothing contributes to it. */
   get isEmpty(): boolean {
     return this.#sums.size === 0 && this.#bags.size === 0
+  }
+
+  /** As it was before anything was folded into it. */
+  original(): GroupAccumulator {
+    return new GroupAccumulator(this.group, this.key, this.#stored, this.evaluatedAt, this.wakeAt, this.isManaged, this.standing)
+  }
+
+  /** A source row's change moves it. */
+  putDownTo(correlation: string | null): void {
+    this.hasCause = true
+    if (correlation !== null) this.correlations.add(correlation)
   }
 
   add(contribution: Contribution): void {

@@ -16,6 +16,7 @@ interface GroupRow {
   evaluated_at: bigint
   wake_at: bigint | null
   managed: boolean
+  standing: string | null
 }
 
 /** One text for a group's key, for maps and for the order of locks. */
@@ -39,23 +40,24 @@ export const makeGroupStore = (tables: StateTables) => ({
       )
       const rows = yield* sql.query<GroupRow>(
         "Locking groups",
-        `select g.group_name, g.key, g.state, g.evaluated_at, g.wake_at, g.managed
+        `select g.group_name, g.key, g.state, g.evaluated_at, g.wake_at, g.managed, g.standing
          from unnest($1::text[], $2::text[]) as n(g, k) join ${tables.groups} g on g.group_name = n.g and g.key = n.k
          order by g.group_name, g.key for no key update of g`,
         parameters
       )
       return new Map(rows.map((row) => [
         groupId(row.group_name, row.key),
-        new GroupAccumulator(row.group_name, row.key, row.state, row.evaluated_at, row.wake_at, row.managed)
+        new GroupAccumulator(row.group_name, row.key, row.state, row.evaluated_at, row.wake_at, row.managed,
+          row.standing === null ? null : JSON.parse(row.standing))
       ]))
     }),
 
   write: (sql: Sql, groups: ReadonlyArray<GroupAccumulator>) =>
     groups.length === 0 ? Effect.void : sql.query(
       "Writing groups",
-      `update ${tables.groups} g set state = n.state, evaluated_at = n.evaluated_at, wake_at = n.wake_at, managed = n.managed
-       from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::boolean[])
-         as n(group_name, key, state, evaluated_at, wake_at, managed)
+      `update ${tables.groups} g set state = n.state, evaluated_at = n.evaluated_at, wake_at = n.wake_at, managed = n.managed, standing = n.standing
+       from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::boolean[], $7::text[])
+         as n(group_name, key, state, evaluated_at, wake_at, managed, standing)
        where g.group_name = n.group_name and g.key = n.key`,
       [
         groups.map((group) => group.group),
@@ -63,7 +65,8 @@ export const makeGroupStore = (tables: StateTables) => ({
         groups.map((group) => group.toJson()),
         groups.map((group) => group.evaluatedAt),
         groups.map((group) => group.wakeAt),
-        groups.map((group) => group.isManaged)
+        groups.map((group) => group.isManaged),
+        groups.map((group) => group.standing === null ? null : JSON.stringify(group.standing))
       ]
     ),
 

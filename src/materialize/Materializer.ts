@@ -4,6 +4,7 @@ import { Postgres, type Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import type { BadInput, BadRecord, PartitionBatch, SourceChange } from "../domain/SourceChange.ts"
 import * as TableName from "../domain/TableName.ts"
+import { makeAnnouncer } from "./Announcer.ts"
 import { type Breaker, makeBreaker, neverTrips } from "./Breaker.ts"
 import { makeCheckpoint, partitionId, unseen } from "./Checkpoint.ts"
 import { type Folded, makeFolding } from "./Folding.ts"
@@ -56,7 +57,7 @@ export interface MaterializerOptions {
 
 /**
  * Applies batches to a pipeline's state and to the hub's rows. Guarantees: a batch's offsets, state and aggregate rows (or,
- * where the hub holds a row, its pending key) commit in one Postgres transaction, or none of them does; records that were
+ * where the hub holds a row, its pending key), and the events that tell of them, commit in one Postgres transaction, or none of them does; records that were
  * applied already, by whomever, are never applied again (`superseded`); a row's value depends only on the source rows, not
  * on how they were batched or by how many instances.
  */
@@ -67,6 +68,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
   const checkpoint = makeCheckpoint(tables, pipeline.name)
   const readSources = makeSourceReader(pipeline)
   const writers = new Map(Object.entries(pipeline.groups).map(([name, group]) => [name, makeTargetWriter(group.target)]))
+  const announcers = new Map(Object.entries(pipeline.groups).map(([name, group]) => [name, makeAnnouncer(tables, pipeline.name, group)]))
   const mirror = pipeline.mirror === undefined ? undefined : makeMirrorWriter(pipeline, pipeline.mirror, tables)
   const letters = makeLetterStore(tables)
   const pause = makePause(tables, pipeline.name)
@@ -87,13 +89,16 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
   const carryOut = Effect.fnUntraced(function*(sql: Sql, work: Work) {
     const folded = yield* fold(sql, work, yield* clock(sql))
     yield* remember(sql, folded)
+    const announcements = yield* Effect.forEach([...folded.rows], ([name, rows]) => Effect.map(announcers.get(name)!.begin(sql, rows), (tell) => [name, tell] as const))
+    const tellOf = new Map(announcements)
     yield* sql.query("Limiting the wait for locks", "set local lock_timeout = '100ms'") // below deadlock_timeout: the hub is never the victim
     const outcome = { written: 0, orphans: 0, held: new Map<string, ReadonlyArray<string>>() }
     for (const [name, rows] of folded.rows) {
-      const { held, orphans, written } = yield* writers.get(name)!.write(sql, rows)
-      outcome.written += written
-      outcome.orphans += orphans.length
-      outcome.held.set(TableName.format(pipeline.groups[name]!.target.table), held)
+      const written = yield* writers.get(name)!.write(sql, rows)
+      yield* tellOf.get(name)!(written)
+      outcome.written += written.written
+      outcome.orphans += written.orphans.length
+      outcome.held.set(TableName.format(pipeline.groups[name]!.target.table), written.held)
     }
     if (mirror !== undefined && folded.mirrors.length > 0) {
       const { held, written } = yield* mirror.write(sql, folded.mirrors)

@@ -1,4 +1,5 @@
 import type { Schema } from "effect"
+import type { EventAttributes } from "../domain/EventMessage.ts"
 import type { BadInput } from "../domain/SourceChange.ts"
 import type { TableName } from "../domain/TableName.ts"
 
@@ -36,6 +37,8 @@ export interface EntrySource {
   readonly phases?: (value: never) => ReadonlyArray<bigint>
   /** Phase changes what is contributed, never to which groups; an entry with phases contributes to one group. */
   readonly contribute: (value: never, link: string | null, phase: number) => ReadonlyArray<Contribution>
+  /** What an event that follows from a change of this row names as its cause; null: nothing. */
+  readonly correlation?: (value: never) => string | null
   /** Its row in the pipeline's mirror; null: none. */
   readonly mirror?: (value: never, link: string | null) => Columns | null
   readonly carry?: Carry
@@ -95,6 +98,35 @@ export interface Group {
    * from then on it is managed: with nothing left behind it, it says so. A row that was never backed is left alone.
    */
   readonly render: (state: GroupState, now: bigint) => Rendered
+  readonly announce?: Announcement
+}
+
+/**
+ * Tells others when a column of the row takes another value: in the row's own transaction, so once for each change that others can see,
+ * and in order per key. What was told last outlives the row and replays of the state, so that the chain of one key's events has no gap.
+ */
+export interface Announcement {
+  /** The events' topic is `<prefix>.events.<topic>`, and one of `kafka.eventTopics`. */
+  readonly topic: string
+  /** The column whose change is news. */
+  readonly column: string
+  /** What is remembered of the row beside it, so that the next event can say what was told before. */
+  readonly beside: ReadonlyArray<string>
+  /** null: nobody needs to know; with nothing told before, it is then what the next event is compared with. */
+  readonly event: (change: AnnouncedChange) => EventAttributes | null
+}
+
+export interface AnnouncedChange {
+  readonly key: string
+  /** `column` and `beside` as last told; null: never. */
+  readonly before: Columns | null
+  readonly after: Columns
+  /** `change`: of a source row; `time`: nothing but time; `rescored`: settings or state were replaced. */
+  readonly cause: "change" | "time" | "rescored"
+  /** By `EntrySource.correlation`, each once, of the changes that made it so. */
+  readonly correlations: ReadonlyArray<string>
+  /** When it took effect (µs): what time alone brings about, at the very instant; a change, when the row was rendered. */
+  readonly at: bigint
 }
 
 export interface Rendered {
@@ -133,6 +165,7 @@ export const entries = <Row, Value>(source: {
   readonly entry: (row: Row) => Entry<Value> | BadInput | null
   readonly phases?: (value: Value) => ReadonlyArray<bigint>
   readonly contribute: (value: Value, link: string | null, phase: number) => ReadonlyArray<Contribution>
+  readonly correlation?: (value: Value) => string | null
   readonly mirror?: (value: Value, link: string | null) => Columns | null
   readonly carry?: Carry
 }): EntrySource => ({ kind: "entries", ...source }) as EntrySource

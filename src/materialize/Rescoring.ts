@@ -16,7 +16,7 @@ import type { StateTables } from "./StateTables.ts"
  */
 export const rescore = Effect.fnUntraced(function*(sql: Sql, pipeline: Pipeline, tables: StateTables) {
   const entryStore = makeEntryStore(tables)
-  yield* sql.query("Emptying the groups", `update ${tables.groups} set state = '${emptyState}'`)
+  yield* sql.query("Emptying the groups", `update ${tables.groups} set state = '${emptyState}', standing = null`)
   yield* sql.query("Emptying the bags", `truncate ${tables.bags}`)
   let last: { readonly source: number; readonly key: string } = { source: -1, key: "" }
   while (true) {

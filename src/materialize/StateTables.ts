@@ -12,6 +12,7 @@ export interface StateTables {
   readonly pending: string
   readonly managed: string
   readonly surrogates: string
+  readonly announced: string
 }
 
 export const stateTables = (schema: string, pipeline: string, generation: number): StateTables => {
@@ -27,7 +28,8 @@ export const stateTables = (schema: string, pipeline: string, generation: number
     offsets: inSchema("offsets"),
     pending: inSchema("pending"),
     managed: inSchema("managed"),
-    surrogates: inSchema("surrogates")
+    surrogates: inSchema("surrogates"),
+    announced: inSchema("announced")
   }
 }
 
@@ -63,7 +65,12 @@ export const sharedDdl = (schema: string): ReadonlyArray<string> => {
     `create table if not exists ${inSchema("managed")} (
       pipeline text, target text, key text, primary key (pipeline, target, key))`,
     `create table if not exists ${inSchema("surrogates")} (
-      pipeline text, source text, key text, id bigint not null, primary key (pipeline, source, key), unique (pipeline, id))`
+      pipeline text, source text, key text, id bigint not null, primary key (pipeline, source, key), unique (pipeline, id))`,
+    `create table if not exists ${inSchema("announced")} (
+      pipeline text, target text, key text collate "C",
+      told text not null,                     -- JSON: the announced columns
+      at timestamptz not null default now(),  -- when it was announced
+      primary key (pipeline, target, key)) with (fillfactor = 70)`
   ]
 }
 
@@ -88,6 +95,7 @@ export const generationDdl = (tables: StateTables): ReadonlyArray<string> => [
     group_name text collate "C" not null, key text collate "C" not null,
     state text not null, evaluated_at bigint not null, wake_at bigint, managed boolean not null default false,
     primary key (group_name, key)) with (fillfactor = 70)`,
+  `alter table ${tables.groups} add column if not exists standing text`, // JSON: how the announced column came to be as it is
   `create index if not exists ${indexName(tables.groups, "wake")} on ${tables.groups} (wake_at) where wake_at is not null`,
   `create table if not exists ${tables.bags} (
     group_name text collate "C" not null, key text collate "C" not null, bag text collate "C" not null,

@@ -3,6 +3,7 @@ import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
+import type { Standing } from "./Announcing.ts"
 import type { Columns, Target } from "./Pipeline.ts"
 
 /** A row as it should be. */
@@ -13,11 +14,17 @@ export interface WantedRow {
   readonly required: boolean
   /** The instant (µs) that it was rendered for. */
   readonly now: bigint
+  /** How its announced column came to be as it is; null: the group announces nothing. */
+  readonly standing?: Standing | null
 }
 
 export interface WriteOutcome {
   /** Rows inserted, updated or deleted. */
   readonly written: number
+  /** Keys of rows inserted or updated. */
+  readonly changed: ReadonlyArray<string>
+  /** Keys of rows that were as wanted. */
+  readonly equal: ReadonlyArray<string>
   /** Keys of rows that somebody holds: to be tried again. */
   readonly held: ReadonlyArray<string>
   /** Keys of required rows whose parent is not there: written when it appears. */
@@ -62,9 +69,9 @@ export const makeTargetWriter = (target: Target) => {
     const inserted = yield* insertFree(sql, rows, { left: maxWaits })
     yield* sql.query("Limiting the wait for locks", "set local lock_timeout = '100ms'")
     const left = without(rows, inserted)
-    if (left.length === 0 || sqlOf.parentsOf === undefined) return { inserted: inserted.length, held: left.map((row) => row.key), orphans: [] }
+    if (left.length === 0 || sqlOf.parentsOf === undefined) return { inserted, held: left.map((row) => row.key), orphans: [] }
     const parents = yield* sql.query<{ key: string }>(`Looking up parents of ${sqlOf.name}`, sqlOf.parentsOf, [left.map((row) => row.key)])
-    return { inserted: inserted.length, held: parents.map((row) => row.key), orphans: without(left, parents).map((row) => row.key) }
+    return { inserted, held: parents.map((row) => row.key), orphans: without(left, parents).map((row) => row.key) }
   })
 
   return {
@@ -74,23 +81,31 @@ export const makeTargetWriter = (target: Target) => {
       if (rows.length === 0) return nothing
       const updated = yield* sql.query<{ key: string }>(`Updating ${sqlOf.name}`, sqlOf.update, parametersOf(rows))
       const left = without(rows, updated)
-      if (left.length === 0) return { written: updated.length, held: [], orphans: [] }
+      const changed = updated.map((row) => row.key)
+      if (left.length === 0) return { ...nothing, written: updated.length, changed }
       const differing = yield* sql.query<{ key: string; is_missing: boolean }>(`Comparing ${sqlOf.name}`, sqlOf.differing, parametersOf(left))
+      const equal = without(left, differing).map((row) => row.key)
       const held = differing.filter((row) => !row.is_missing).map((row) => row.key)
       const missing = new Set(differing.filter((row) => row.is_missing).map((row) => row.key))
       const required = target.insert ? left.filter((row) => row.required && missing.has(row.key)) : []
-      if (required.length === 0) return { written: updated.length, held, orphans: [] }
+      if (required.length === 0) return { ...nothing, written: updated.length, changed, equal, held }
       const outcome = yield* insertRequired(sql, required)
-      return { written: updated.length + outcome.inserted, held: [...held, ...outcome.held], orphans: outcome.orphans }
+      return {
+        written: updated.length + outcome.inserted.length,
+        changed: [...changed, ...outcome.inserted.map((row) => row.key)],
+        equal,
+        held: [...held, ...outcome.held],
+        orphans: outcome.orphans
+      }
     }),
 
     /** Deletes rows by key; those that somebody holds are left and named. */
     remove: Effect.fnUntraced(function*(sql: Sql, keys: ReadonlyArray<string>): Effect.fn.Return<WriteOutcome, PostgresError> {
       if (keys.length === 0) return nothing
       const removed = yield* sql.query(`Deleting from ${sqlOf.name}`, sqlOf.remove, [keys])
-      if (removed.length === keys.length) return { written: removed.length, held: [], orphans: [] }
+      if (removed.length === keys.length) return { ...nothing, written: removed.length }
       const left = yield* sql.query<{ key: string }>(`Comparing ${sqlOf.name}`, sqlOf.present, [keys])
-      return { written: removed.length, held: left.map((row) => row.key), orphans: [] }
+      return { ...nothing, written: removed.length, held: left.map((row) => row.key) }
     }),
 
     /** The instants (µs) that rows say they were evaluated for, by key: time never goes back for a row. */
@@ -110,7 +125,7 @@ const maxWaits = 20
 /** SQLSTATE, Postgres manual, appendix A. */
 const lockNotAvailable = "55P03"
 
-const nothing: WriteOutcome = { written: 0, held: [], orphans: [] }
+const nothing: WriteOutcome = { written: 0, changed: [], equal: [], held: [], orphans: [] }
 
 const without = (rows: ReadonlyArray<WantedRow>, found: ReadonlyArray<{ readonly key: string }>): ReadonlyArray<WantedRow> => {
   if (found.length === 0) return rows

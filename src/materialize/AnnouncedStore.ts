@@ -1,0 +1,45 @@
+import { Effect } from "effect"
+import type { Sql } from "../connections/Postgres.ts"
+import type { PostgresError } from "../connections/PostgresError.ts"
+import * as EventMessage from "../domain/EventMessage.ts"
+import * as TableName from "../domain/TableName.ts"
+import type { News } from "./Announcing.ts"
+import type { Columns, Group } from "./Pipeline.ts"
+import type { StateTables } from "./StateTables.ts"
+
+/**
+ * What was last told of each key, across generations of state, and the telling itself. A key's group must be locked by the caller until
+ * the transaction ends: so its events commit, and are numbered by capture, in the order in which they are made.
+ */
+export const makeAnnouncedStore = (tables: StateTables, pipeline: string, { announce, target }: Group) => ({
+  read: (sql: Sql, keys: ReadonlyArray<string>): Effect.Effect<ReadonlyMap<string, Columns>, PostgresError> =>
+    Effect.map(
+      sql.query<{ key: string; told: string }>(
+        "Reading what was announced",
+        `select key, told from ${tables.announced} where pipeline = $1 and target = $2 and key = any($3::text[])`,
+        [pipeline, TableName.format(target.table), keys]
+      ),
+      (rows) => new Map(rows.map(({ key, told }) => [key, JSON.parse(told) as Columns]))
+    ),
+
+  /** Remembers and tells. The events are written into the WAL as part of the transaction, in the order given. */
+  tell: Effect.fnUntraced(function*(sql: Sql, news: ReadonlyArray<News>): Effect.fn.Return<void, PostgresError> {
+    if (news.length === 0) return
+    yield* sql.query(
+      "Remembering what is announced",
+      `insert into ${tables.announced} as a (pipeline, target, key, told) select $1, $2, * from unnest($3::text[], $4::text[])
+       on conflict (pipeline, target, key) do update set told = excluded.told, at = excluded.at`,
+      [pipeline, TableName.format(target.table), news.map(({ key }) => key), news.map(({ told }) => JSON.stringify(told))]
+    )
+    const messages = news.flatMap(({ change, key }) => {
+      const attributes = change === undefined ? null : announce!.event(change)
+      return attributes === null ? [] : [EventMessage.encode({ pipeline, topic: announce!.topic, key: { [target.key.column]: key }, attributes })]
+    })
+    if (messages.length === 0) return
+    yield* sql.query(
+      "Announcing",
+      "select count(pg_logical_emit_message(true, $1::text, m.content)) from (select content from unnest($2::text[]) with ordinality as u(content, n) order by n) m",
+      [EventMessage.prefix, messages]
+    )
+  })
+})
