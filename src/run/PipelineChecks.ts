@@ -16,6 +16,17 @@ export const checkSources = (tables: ReadonlyArray<TableName.TableName>, pipelin
   }
 }
 
+/** Whether what pipelines announce has topics to go to: capture leaves out what has none. Pure. */
+export const checkAnnouncements = (eventTopics: ReadonlyArray<string>, pipelines: ReadonlyArray<Pipeline>): Check => ({
+  name: "events",
+  fine: eventTopics.length === 0 ? "none" : eventTopics.join(", "),
+  findings: pipelines.flatMap(({ groups, name }) =>
+    Object.values(groups).flatMap(({ announce }) =>
+      announce === undefined || eventTopics.includes(announce.topic) ? [] : [
+        error(`Pipeline ${name}`, `announces ${announce.topic}, which is not in kafka.eventTopics: its events would be lost`, `add ${announce.topic} to kafka.eventTopics`)
+      ]))
+})
+
 /** Pipelines read decimals as text, and know a value that is not there by its placeholder; all other modes are the same to them. Pure. */
 export const checkModes = (types: Settings["types"], pipelines: ReadonlyArray<unknown>): Check => ({
   name: "modes of types",

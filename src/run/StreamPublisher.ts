@@ -50,11 +50,11 @@ export const publish = Effect.fnUntraced(function*(
   const observer = yield* CaptureObserver
   const progress = yield* recordProgress(work.state)
   const withoutHeld = dropHeld(work.tails)
-  const recordsOf = Effect.fnUntraced(function*(changes: ReadonlyArray<RowChange>) {
+  const recordsOf = Effect.fnUntraced(function*(changes: ReadonlyArray<RowChange>, events: ReadonlyArray<OutgoingRecord>) {
     const encoded: Array<OutgoingRecord> = []
     yield* Encoding.encode(work.encoder, changes, encoded)
     work.watermarks.passed(changes, encoded)
-    return withoutHeld(encoded)
+    return withoutHeld(events.length === 0 ? encoded : [...encoded, ...events])
   })
   for (;;) {
     const messages = yield* work.stream.take
@@ -66,15 +66,14 @@ export const publish = Effect.fnUntraced(function*(
       if (mark.prefix === Rereads.requestPrefix) work.requested(mark.content)
       const action = work.watermarks.actionAt(mark)
       if (action === undefined) continue
-      const before = yield* recordsOf(changes.slice(sent, mark.changesBefore))
+      const before = yield* recordsOf(changes.slice(sent, mark.changesBefore), events)
       sent = mark.changesBefore
-      yield* work.sends.submit(writeObserved(work.writer, [...before, ...withoutHeld(events)]))
+      yield* work.sends.submit(writeObserved(work.writer, before))
       events = []
       yield* work.sends.flush
       yield* action
     }
-    const rows = yield* recordsOf(sent === 0 ? changes : changes.slice(sent))
-    const records = events.length === 0 ? rows : [...rows, ...withoutHeld(events)]
+    const records = yield* recordsOf(sent === 0 ? changes : changes.slice(sent), events)
     observer.transactions(commits)
     Encoding.count(changes, (change, op, count) => observer.changes(TableName.format(change.relation), op, count))
     const truncated = changes.filter(({ kind }) => kind === "truncate")
@@ -146,7 +145,7 @@ const recordProgress = Effect.fnUntraced(function*(state: CaptureState): Effect.
 
 /**
  * Nothing is held twice past the transaction of the furthest end of all partitions, so beyond it nothing is looked up. Rows and events of
- * one transaction are counted apart, so within it no order says what is still to come.
+ * one transaction are counted apart, so within it no order says what is still to come; and those of one stretch are looked up together.
  */
 const dropHeld = (tails: Tails) => {
   let last = tails.last

@@ -16,7 +16,7 @@ import { checkTopics, type TopicFacts, topicsCheck } from "../publish/TopicCheck
 import * as Topics from "../publish/Topics.ts"
 import { checkColumns } from "./ColumnChecks.ts"
 import * as Journal from "./Journal.ts"
-import { checkModes, checkSources } from "./PipelineChecks.ts"
+import { checkAnnouncements, checkModes, checkSources } from "./PipelineChecks.ts"
 import * as SlotCheck from "./SlotCheck.ts"
 
 const slotCheckName = "replication slot"
@@ -45,6 +45,7 @@ export const validate = Effect.fnUntraced(function*(pipelines: ReadonlyArray<Pip
       ...(state === undefined ? [] : [slotCheck(state, settings.source)]),
       ...(facts === undefined ? [] : [checkColumns(settings.columns, relations, pipelines)]),
       checkSources(settings.source.tables, pipelines),
+      checkAnnouncements(settings.kafka.eventTopics, pipelines),
       checkModes(settings.types, pipelines),
       reached("Kafka", settings.kafka.brokers.join(", "), topics),
       ...(topics._tag === "Success" && facts !== undefined ? checkTopics(topics.success, settings) : [])

@@ -1,0 +1,91 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import { Postgres } from "../../src/connections/Postgres.ts"
+import * as EventMessage from "../../src/domain/EventMessage.ts"
+import type { TierChanged } from "../../pipelines/bit-scores/TierChanged.ts"
+import { microsPerDay } from "../../src/domain/Instant.ts"
+import { Changes } from "../support/Changes.ts"
+import * as TestHub from "../support/TestHub.ts"
+import { run } from "./Running.ts"
+import { fresh, outreach, outreachRow, signal, signalRow, tables } from "./SmallHub.ts"
+
+const start = 1_767_225_600_000_000n // 2026-01-01, the instant of signalRow
+const slot = "announcing_test"
+
+/** Everything committed into the WAL for capture since the last call. */
+const told = Effect.gen(function*() {
+  const { query } = yield* Postgres
+  const rows = yield* query<{ data: string }>("Reading the WAL", `select data from pg_logical_slot_get_changes('${slot}', null, null) where data like 'message:%prefix: cdc.event%'`)
+  return rows.map(({ data }) => EventMessage.decode(data.slice(data.indexOf("content:") + 8))!.attributes.data as TierChanged)
+})
+const inShort = (events: ReadonlyArray<TierChanged>) =>
+  events.map(({ after, before, cause }) => `${before?.tier ?? "-"}>${after.tier} ${cause.type} ${cause.correlation_ids.join("+")}`.trim())
+
+const begin = Effect.gen(function*() {
+  const { query } = yield* Postgres
+  yield* fresh
+  yield* query("Dropping the slot", `select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '${slot}'`)
+  yield* query("Making a slot", `select pg_create_logical_replication_slot('${slot}', 'test_decoding')`)
+  yield* Effect.addFinalizer(() => Effect.ignore(query("Dropping the slot", `select pg_drop_replication_slot('${slot}')`)))
+  const changes = new Changes(1)
+  const clock = { now: start }
+  const running = yield* run("bit-scores", changes, { now: () => clock.now })
+  const put = (n: number, impact: string, correlation: string, over = {}) =>
+    changes.append(tables.signals, "c", signal(n), signalRow(1, { signal_impact: impact, correlation_id: correlation, ...over }))
+  return { changes, clock, put, query, ...running }
+})
+
+layer(TestHub.layer, { excludeTestServices: true })("announcements", (it) => {
+  it.effect("tell of each change of tier once, by its signals; not of a score that begins COLD, nor within a tier", () =>
+    Effect.gen(function*() {
+      const { applyAll, changes, put } = yield* begin
+      put(1, "10", "c1")
+      yield* applyAll()
+      put(2, "5", "c2")
+      yield* applyAll()
+      assert.deepStrictEqual(yield* told, [])
+      put(3, "20", "c3")
+      put(4, "1", "c4")
+      changes.append(tables.signals, "c", signal(9), signalRow(2, { signal_impact: "80", correlation_id: "c9" }))
+      yield* applyAll()
+      assert.deepStrictEqual(inShort(yield* told).toSorted(), ["->BURNING signal c9", "COLD>WARM signal c3+c4"])
+      changes.delete(tables.signals, signal(3))
+      yield* applyAll()
+      assert.deepStrictEqual(inShort(yield* told), ["WARM>COLD signal c3"])
+    }).pipe(Effect.scoped))
+
+  it.effect("say of decay when the tier was crossed, also where the process was away meanwhile", () =>
+    Effect.gen(function*() {
+      const { applyAll, clock, materializer, put } = yield* begin
+      put(1, "60", "c1", { decay_period_days: 60 })
+      put(2, "20", "c2", { decay_period_days: 10 })
+      yield* applyAll()
+      yield* told
+      clock.now = start + 50n * microsPerDay
+      yield* materializer.wake
+      const [event] = yield* told
+      assert.deepStrictEqual([event!.before!.tier, event!.after.tier, event!.cause], ["BURNING", "COLD", { type: "decay", correlation_ids: [] }])
+      // From day 10 the score is 60 − day: below 24.995 after day 35.005.
+      assert.strictEqual(event!.effective_at, "2026-02-05T00:07:12.000001Z")
+    }).pipe(Effect.scoped))
+
+  it.effect("of a row that was deleted and made again compare with what was told last, and are not lost while it can't be written", () =>
+    Effect.gen(function*() {
+      const { applyAll, changes, put, query } = yield* begin
+      put(1, "60", "c1")
+      yield* applyAll()
+      yield* query("Deleting", "delete from outreach.bit_scores")
+      changes.delete(tables.scores, outreach(1))
+      yield* applyAll()
+      assert.deepStrictEqual(inShort(yield* told), ["->HOT signal c1"])
+      yield* query("Deleting", "delete from outreach.bit_scores")
+      yield* query("Deleting", "delete from outreach.outreach where outreach_id = $1", [outreach(1)])
+      put(2, "30", "c2")
+      yield* applyAll()
+      assert.deepStrictEqual(yield* told, [])
+      yield* query("Inserting", "insert into outreach.outreach (outreach_id, sovereign_id) select $1, company_unique_id from cl.company_identity limit 1", [outreach(1)])
+      changes.append(tables.outreach, "c", outreach(1), outreachRow(1))
+      yield* applyAll()
+      assert.deepStrictEqual(inShort(yield* told), ["HOT>BURNING signal c2"])
+    }).pipe(Effect.scoped))
+})
