@@ -3,7 +3,8 @@ import { Effect } from "effect"
 import { Postgres } from "../../src/connections/Postgres.ts"
 import * as EventMessage from "../../src/domain/EventMessage.ts"
 import type { TierChanged } from "../../pipelines/bit-scores/TierChanged.ts"
-import { microsPerDay } from "../../src/domain/Instant.ts"
+import { microsPerDay, toIso } from "../../src/domain/Instant.ts"
+import { seeded } from "../../src/embedded/hub/Random.ts"
 import { Changes } from "../support/Changes.ts"
 import * as TestHub from "../support/TestHub.ts"
 import { run } from "./Running.ts"
@@ -87,5 +88,33 @@ layer(TestHub.layer, { excludeTestServices: true })("announcements", (it) => {
       changes.append(tables.outreach, "c", outreach(1), outreachRow(1))
       yield* applyAll()
       assert.deepStrictEqual(inShort(yield* told), ["HOT>BURNING signal c2"])
+    }).pipe(Effect.scoped))
+
+  it.effect("of two instances that race through random changes, decay and deleted rows are a chain that ends at the stored tier", () =>
+    Effect.gen(function*() {
+      const { applyAll, changes, clock, materializer, put, query } = yield* begin
+      const other = yield* run("bit-scores", changes, { now: () => clock.now })
+      const random = seeded("announcing", 1)
+      const events: Array<TierChanged> = []
+      for (let step = 0; step < 80; step++) {
+        if (random.chance(0.2)) changes.delete(tables.signals, signal(random.between(1, 6)))
+        else put(random.between(1, 6), String(random.between(-20, 60)), `c${step}`, { decay_period_days: random.between(5, 60), signal_timestamp: toIso(clock.now) })
+        if (random.chance(0.15)) {
+          yield* query("Deleting", "delete from outreach.bit_scores")
+          changes.delete(tables.scores, outreach(1))
+        }
+        clock.now += BigInt(random.between(0, 3)) * microsPerDay
+        yield* Effect.all([applyAll, other.applyAll].map((apply) => Effect.result(apply())), { concurrency: 2 })
+        yield* Effect.all([materializer.wake, other.materializer.wake], { concurrency: 2 })
+        events.push(...yield* told)
+      }
+      put(7, "30", "last", { signal_timestamp: toIso(clock.now) })
+      yield* applyAll()
+      events.push(...yield* told)
+      assert.isAbove(events.length, 10)
+      events.forEach(({ before }, index) => assert.deepStrictEqual(before, index === 0 ? before : events[index - 1]!.after))
+      for (const { after, before } of events) assert.notStrictEqual(before?.tier, after.tier)
+      const [row] = yield* query<{ score_tier: string }>("Reading", "select score_tier from outreach.bit_scores")
+      assert.strictEqual(events.at(-1)!.after.tier, row!.score_tier)
     }).pipe(Effect.scoped))
 })

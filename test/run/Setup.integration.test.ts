@@ -28,7 +28,7 @@ describe("setting up and tearing down", () => {
           (select count(*)::int from pg_publication) as publications, to_regnamespace('cdc') as schema`)
         assert.deepStrictEqual(left[0], { slots: 0, publications: 0, schema: null })
         const kept = (yield* Effect.promise(() => topics.admin.listTopics())).filter((topic) => topic.startsWith(`${topics.prefix}.`))
-        assert.strictEqual(kept.length, 4, "of three tables, and the journal")
+        assert.strictEqual(kept.length, 5, "of three tables, the events, and the journal")
         yield* capture.teardown
       })))
 
