@@ -13,9 +13,10 @@ import { fresh, outreach, outreachRow, signal, signalRow, tables } from "./Small
 const start = 1_767_225_600_000_000n // 2026-01-01, the instant of signalRow
 const slot = "announcing_test"
 
-/** Everything committed into the WAL for capture since the last call. */
+/** Everything committed into the WAL for capture since the last call. A slot gives what is flushed, and that a commit of its own sees to. */
 const told = Effect.gen(function*() {
   const { query } = yield* Postgres
+  yield* query("Flushing the WAL", "select set_config('synchronous_commit', 'local', true), pg_logical_emit_message(true, 'flush', '')")
   const rows = yield* query<{ data: string }>("Reading the WAL", `select data from pg_logical_slot_get_changes('${slot}', null, null) where data like 'message:%prefix: cdc.event%'`)
   return rows.map(({ data }) => EventMessage.decode(data.slice(data.indexOf("content:") + 8))!.attributes.data as TierChanged)
 })
