@@ -58,6 +58,9 @@ interface Place {
   readonly listeners: Readonly<Record<string, number>>
 }
 
+/** Names of no groups, whose hash codes (Java's) fall on each of the five partitions by which groups are coordinated: a coordinator that is still loading refuses. */
+const groupOfEachCoordinator = ["a", "b", "c", "d", "e"]
+
 const ownSettings = (place: Place): string => `
 process.roles=broker,controller
 node.id=1
@@ -121,7 +124,7 @@ const format = (data: string, properties: string, distribution: KafkaDistributio
 /** 16 random bytes in base64, without a leading dash, as Kafka's own `Uuid.randomUuid`. */
 const clusterId = (): string => randomBytes(16).toString("base64url").replace(/^-/, "A")
 
-/** Succeeds when the broker is a part of its cluster; until then tries again: Kafka tells nobody when it is ready. */
+/** Succeeds when the broker is a part of its cluster and coordinates groups; until then tries again: Kafka tells nobody when it is ready. */
 const answering = (brokers: string): Effect.Effect<void> =>
   Effect.tryPromise(async () => {
     const admin = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING, retry: { retries: 0 } }).admin()
@@ -129,6 +132,7 @@ const answering = (brokers: string): Effect.Effect<void> =>
       await admin.connect()
       const cluster = await admin.describeCluster()
       if (cluster.brokers.length === 0) throw new Error("no broker yet")
+      await Promise.all(groupOfEachCoordinator.map((groupId) => admin.fetchOffsets({ groupId })))
     } finally {
       await admin.disconnect()
     }
