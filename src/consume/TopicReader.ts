@@ -53,6 +53,7 @@ export const openReader = Effect.fnUntraced(function*(
     rebalanceTimeout: 2 * sessionMillis,
     heartbeatInterval: heartbeatMillis,
     allowAutoTopicCreation: false,
+    metadataMaxAge: metadataMillis,
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 20, restartOnFailure: async () => false }
   })
 
@@ -215,6 +216,12 @@ export const readPartitions = Effect.fnUntraced(function*(
  */
 const sessionMillis = 6_000
 const heartbeatMillis = 1_500
+
+/**
+ * Who leads the group gives out the partitions that it knows of, and every member fetches from the leaders that it knows of. What was
+ * learned of a broker that is just starting may lack some; they are read when it is learned anew (kafkajs' default: after five minutes).
+ */
+const metadataMillis = 10_000
 
 const disconnected = (groupId: string, cause: unknown): ConsumeError =>
   new ConsumeError({ reason: "disconnected", message: `Consumer of group ${groupId}: ${(cause as Error)?.message ?? String(cause)}` })
