@@ -75,7 +75,7 @@ const signals = (componentOf: ReadonlyMap<string, string>) => {
 const scores = (rules: Settings): Group => ({
   target: {
     table: TableName("outreach", "bit_scores"),
-    key: { column: "outreach_id", type: "uuid" },
+    key: { outreach_id: "uuid" },
     columns: {
       score: "numeric",
       score_tier: "text",

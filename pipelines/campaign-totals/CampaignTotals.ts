@@ -47,7 +47,7 @@ const sends = entries({
 const totals: Group = {
   target: {
     table: TableName("outreach", "campaigns"),
-    key: { column: "campaign_id", type: "uuid" },
+    key: { campaign_id: "uuid" },
     columns: { total_targeted: "integer", total_sent: "integer", total_opened: "integer", total_clicked: "integer", total_replied: "integer" },
     stamps: { updated_at: { type: "timestamptz", value: "written" } },
     insert: false

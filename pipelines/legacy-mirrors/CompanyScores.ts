@@ -9,7 +9,7 @@ import { maxInteger, readScore, scoreScale } from "./Sources.ts"
 export const companyScores = (_rules: Settings): Group => ({
   target: {
     table: TableName("bit", "bit_company_score"),
-    key: { column: "company_unique_id", type: "text" },
+    key: { company_unique_id: "text" },
     columns: {
       score: "integer",
       signal_count: "integer",

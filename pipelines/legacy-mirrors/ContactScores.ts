@@ -7,7 +7,7 @@ import type { Settings } from "./Settings.ts"
 export const contactScores = (rules: Settings): Group => ({
   target: {
     table: TableName("bit", "bit_contact_score"),
-    key: { column: "contact_unique_id", type: "text" },
+    key: { contact_unique_id: "text" },
     columns: {
       score: "integer",
       signal_count: "integer",

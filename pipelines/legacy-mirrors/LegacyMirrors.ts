@@ -27,7 +27,7 @@ export const legacyMirrors = (settings: unknown): Pipeline => {
     mirror: {
       target: {
         table: TableName("bit", "bit_signal"),
-        key: { column: "signal_id", type: "integer" },
+        key: { signal_id: "integer" },
         columns: mirroredColumns,
         insert: true
       }

@@ -1,5 +1,6 @@
 import { Lsn } from "../domain/Lsn.ts"
 import type { Position } from "../domain/Position.ts"
+import * as RowKey from "../domain/RowKey.ts"
 import type { BadInput, RawRecord, SourceChange } from "../domain/SourceChange.ts"
 
 /** What one record says: a change, a reason why it can't be read, or nothing (a tombstone: its delete came before it). */
@@ -79,11 +80,11 @@ const maxInteger = 2 ** 31 - 1
 const maxBigint = 2n ** 63n - 1n
 const isCount = (value: unknown, max: number): value is number => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= max
 
-/** One key column's value as text; several as a JSON array. */
+/** As `RowKey.of`. */
 export const keyOf = (bytes: Buffer | null): string | undefined => {
   const key = bytes === null ? undefined : parseJson(bytes)
   if (!isObject(key)) return undefined
   const values = Object.values(key)
   if (values.length === 0 || values.some((value) => value === null || typeof value === "object" || holdsZero(value))) return undefined
-  return values.length === 1 ? String(values[0]) : JSON.stringify(values)
+  return RowKey.of(values)
 }

@@ -2,9 +2,10 @@ import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import * as EventMessage from "../domain/EventMessage.ts"
+import * as RowKey from "../domain/RowKey.ts"
 import * as TableName from "../domain/TableName.ts"
 import type { News } from "./Announcing.ts"
-import type { Columns, Group } from "./Pipeline.ts"
+import type { Columns, Group, Target } from "./Pipeline.ts"
 import type { StateTables } from "./StateTables.ts"
 
 /**
@@ -33,7 +34,7 @@ export const makeAnnouncedStore = (tables: StateTables, pipeline: string, { anno
     )
     const messages = news.flatMap(({ change, key }) => {
       const attributes = change === undefined ? null : announce!.event(change)
-      return attributes === null ? [] : [EventMessage.encode({ pipeline, topic: announce!.topic, key: { [target.key.column]: key }, attributes })]
+      return attributes === null ? [] : [EventMessage.encode({ pipeline, topic: announce!.topic, key: columnsOf(target, key), attributes })]
     })
     if (messages.length === 0) return
     yield* sql.query(
@@ -43,3 +44,10 @@ export const makeAnnouncedStore = (tables: StateTables, pipeline: string, { anno
     )
   })
 })
+
+/** The key as consumers of the event see it: its columns by name. */
+const columnsOf = ({ key: columns }: Target, key: string): Readonly<Record<string, string>> => {
+  const names = Object.keys(columns)
+  const parts = RowKey.partsOf(key, names.length)!
+  return Object.fromEntries(names.map((name, index) => [name, parts[index]!]))
+}

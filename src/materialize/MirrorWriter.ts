@@ -22,7 +22,7 @@ export interface WantedMirror {
 export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: StateTables) => {
   const writer = makeTargetWriter(mirror.target)
   const table = TableName.toSql(mirror.target.table)
-  const id = mirror.target.key.column
+  const [id] = Object.keys(mirror.target.key) as [string]
   const sourceName = (source: number) => TableName.format(pipeline.sources[source]!.table)
 
   const known = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {

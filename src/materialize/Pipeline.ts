@@ -60,6 +60,7 @@ export interface Entry<Value> {
 /** What one entry adds to one group, and takes back when it goes. */
 export interface Contribution {
   readonly group: string
+  /** The target row's key, as `RowKey.of` writes it. */
   readonly key: string
   readonly sums?: Readonly<Record<string, bigint>>
   /** One member per bag; a member counts as often as it is contributed. ASCII orders as expected; other text by its UTF-8 bytes. */
@@ -142,18 +143,19 @@ export type Columns = Readonly<Record<string, string | number | null>>
 /** A table of the hub, and the columns in it that we own: nothing else of it is ever written. */
 export interface Target {
   readonly table: TableName
-  readonly key: { readonly column: string; readonly type: SqlType }
+  /** The key columns, in their order. */
+  readonly key: Readonly<Record<string, SqlType>>
   readonly columns: Readonly<Record<string, SqlType>>
   /** Moved only together with a value: `evaluated` is the instant rendered for, `written` the transaction's. */
   readonly stamps?: Readonly<Record<string, { readonly type: "timestamptz" | "timestamp"; readonly value: "evaluated" | "written" }>>
-  /** Missing rows that are backed are inserted, under a lock on the parent if the key refers to one; or never. */
+  /** Missing rows that are backed are inserted, under a lock on the parent if the key's first column refers to one; or never. */
   readonly insert: boolean
   readonly parent?: { readonly table: TableName; readonly column: string }
 }
 
 export type SqlType = "uuid" | "text" | "integer" | "numeric" | "timestamptz" | "timestamp" | "jsonb"
 
-/** A table that has one row per entry, under an integer key that stays with the source row for good. */
+/** A table that has one row per entry, under an integer key (of one column) that stays with the source row for good. */
 export interface Mirror {
   readonly target: Target
 }

@@ -1,5 +1,6 @@
 import { Result, Schema } from "effect"
 import type { Position } from "../domain/Position.ts"
+import * as RowKey from "../domain/RowKey.ts"
 import type { BadInput, BadRecord, SourceChange } from "../domain/SourceChange.ts"
 import { unavailableValue } from "../domain/UnavailableValue.ts"
 import type { GroupKey } from "./GroupStore.ts"
@@ -32,7 +33,7 @@ export const entryId = ({ key, source }: { readonly source: number; readonly key
 export const makeSourceReader = (pipeline: Pipeline) => {
   const decoders = pipeline.sources.map((source) => source.kind === "trigger" ? undefined : rowDecoder(source.row))
 
-  const mustBeUuid = pipeline.sources.map((source) => keyTypeOf(pipeline, source) === "uuid")
+  const keyTypes = pipeline.sources.map((source) => keyTypesOf(pipeline, source))
 
   return (changes: ReadonlyArray<{ readonly source: number; readonly change: SourceChange }>): Reading => {
     const entries = new Map<string, EntryChange>()
@@ -44,8 +45,9 @@ export const makeSourceReader = (pipeline: Pipeline) => {
       if (change.kind === "truncate") continue // has a transaction of its own, see Materializer
       const source = pipeline.sources[index]!
       const { key, position, record: { partition } } = change
-      if (mustBeUuid[index] && !uuid.test(key)) {
-        bad.push({ record: change.record, key, isSuspect: false, why: badInput("key-not-uuid", "the key is not a uuid, which this table's is") })
+      const unfit = unfitKey(key, keyTypes[index])
+      if (unfit !== undefined) {
+        bad.push({ record: change.record, key, isSuspect: false, why: unfit })
         continue
       }
       if (source.kind === "trigger") {
@@ -92,10 +94,20 @@ const withinKeys = (source: EntrySource, entry: Entry<unknown> | BadInput | null
 const isTooLong = (key: string | null | undefined): boolean => key !== null && key !== undefined && key.length > maxKeyCharacters
 const tooLong = badInput("key-too-long", `a value that rows are grouped by has more than ${maxKeyCharacters} characters`)
 
-/** The type that Postgres compares a source's keys as, where it does. */
-const keyTypeOf = (pipeline: Pipeline, source: Source): SqlType | undefined => {
-  if (source.kind === "trigger") return pipeline.groups[source.group]!.target.key.type
-  return source.kind === "entries" ? source.carry?.key.type : undefined
+/** The types that Postgres compares a source's keys as, where it does. */
+const keyTypesOf = (pipeline: Pipeline, source: Source): ReadonlyArray<SqlType> | undefined => {
+  if (source.kind === "trigger") return Object.values(pipeline.groups[source.group]!.target.key)
+  return source.kind === "entries" && source.carry !== undefined ? [source.carry.key.type] : undefined
+}
+
+/** Why Postgres would refuse the key, and with it the batch that it is in. */
+const unfitKey = (key: string, types: ReadonlyArray<SqlType> | undefined): BadInput | undefined => {
+  if (types === undefined) return undefined
+  const parts = RowKey.partsOf(key, types.length)
+  if (parts === undefined) return badInput("key-of-other-columns", `the key is not one of ${types.length} columns, which this table's is`)
+  return types.every((type, index) => type !== "uuid" || uuid.test(parts[index]!))
+    ? undefined
+    : badInput("key-not-uuid", "the key is not a uuid, which this table's is")
 }
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/

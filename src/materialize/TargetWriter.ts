@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
+import * as RowKey from "../domain/RowKey.ts"
 import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
 import type { Standing } from "./Announcing.ts"
@@ -37,9 +38,16 @@ export interface WriteOutcome {
  */
 export const makeTargetWriter = (target: Target) => {
   const sqlOf = compile(target)
+  const keyColumns = Object.keys(target.key).length
+
+  /** One array per key column. */
+  const keysOf = (keys: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> => {
+    const parts = keys.map((key) => RowKey.partsOf(key, keyColumns)!)
+    return Array.from({ length: keyColumns }, (_, column) => parts.map((values) => values[column]!))
+  }
 
   const parametersOf = (rows: ReadonlyArray<WantedRow>) => [
-    rows.map((row) => row.key),
+    ...keysOf(rows.map((row) => row.key)),
     ...Object.keys(target.columns).map((column) => rows.map((row) => row.columns[column] ?? null)),
     ...(sqlOf.hasEvaluated ? [rows.map((row) => row.now)] : [])
   ]
@@ -48,7 +56,7 @@ export const makeTargetWriter = (target: Target) => {
    * Inserts what nobody else is inserting. A row that another transaction has inserted and not committed can't be seen, only waited
    * for; if one is met, halves are tried until it is found, or patience ends: what is left is held.
    */
-  const insertFree = (sql: Sql, rows: ReadonlyArray<WantedRow>, patience: { left: number }): Effect.Effect<ReadonlyArray<{ key: string }>, PostgresError> =>
+  const insertFree = (sql: Sql, rows: ReadonlyArray<WantedRow>, patience: { left: number }): Effect.Effect<ReadonlyArray<WantedRow>, PostgresError> =>
     Effect.catch(insertAll(sql, rows), (error) =>
       error.code !== lockNotAvailable ? Effect.fail(error) : Effect.gen(function*() {
         yield* sql.query("Going back", "rollback to savepoint inserting")
@@ -59,9 +67,9 @@ export const makeTargetWriter = (target: Target) => {
 
   const insertAll = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>) {
     yield* sql.query("Marking where to go back to", "savepoint inserting")
-    const inserted = yield* sql.query<{ key: string }>(`Inserting into ${sqlOf.name}`, sqlOf.insert, parametersOf(rows))
+    const inserted = yield* sql.query<Found>(`Inserting into ${sqlOf.name}`, sqlOf.insert, parametersOf(rows))
     yield* sql.query("Keeping what was inserted", "release savepoint inserting")
-    return inserted
+    return inserted.map(({ n }) => rows[Number(n) - 1]!)
   })
 
   const insertRequired = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>) {
@@ -70,8 +78,13 @@ export const makeTargetWriter = (target: Target) => {
     yield* sql.query("Limiting the wait for locks", "set local lock_timeout = '100ms'")
     const left = without(rows, inserted)
     if (left.length === 0 || sqlOf.parentsOf === undefined) return { inserted, held: left.map((row) => row.key), orphans: [] }
-    const parents = yield* sql.query<{ key: string }>(`Looking up parents of ${sqlOf.name}`, sqlOf.parentsOf, [left.map((row) => row.key)])
-    return { inserted, held: parents.map((row) => row.key), orphans: without(left, parents).map((row) => row.key) }
+    const found = yield* sql.query<Found>(`Looking up parents of ${sqlOf.name}`, sqlOf.parentsOf, keysOf(left.map((row) => row.key)))
+    const parented = new Set(found.map(({ n }) => left[Number(n) - 1]!))
+    return {
+      inserted,
+      held: [...parented].map((row) => row.key),
+      orphans: left.filter((row) => !parented.has(row)).map((row) => row.key)
+    }
   })
 
   return {
@@ -79,11 +92,13 @@ export const makeTargetWriter = (target: Target) => {
 
     write: Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>): Effect.fn.Return<WriteOutcome, PostgresError> {
       if (rows.length === 0) return nothing
-      const updated = yield* sql.query<{ key: string }>(`Updating ${sqlOf.name}`, sqlOf.update, parametersOf(rows))
+      const found = yield* sql.query<Found>(`Updating ${sqlOf.name}`, sqlOf.update, parametersOf(rows))
+      const updated = found.map(({ n }) => rows[Number(n) - 1]!)
       const left = without(rows, updated)
       const changed = updated.map((row) => row.key)
       if (left.length === 0) return { ...nothing, written: updated.length, changed }
-      const differing = yield* sql.query<{ key: string; is_missing: boolean }>(`Comparing ${sqlOf.name}`, sqlOf.differing, parametersOf(left))
+      const compared = yield* sql.query<Found & { is_missing: boolean }>(`Comparing ${sqlOf.name}`, sqlOf.differing, parametersOf(left))
+      const differing = compared.map(({ is_missing, n }) => ({ key: left[Number(n) - 1]!.key, is_missing }))
       const equal = without(left, differing).map((row) => row.key)
       const held = differing.filter((row) => !row.is_missing).map((row) => row.key)
       const missing = new Set(differing.filter((row) => row.is_missing).map((row) => row.key))
@@ -102,19 +117,24 @@ export const makeTargetWriter = (target: Target) => {
     /** Deletes rows by key; those that somebody holds are left and named. */
     remove: Effect.fnUntraced(function*(sql: Sql, keys: ReadonlyArray<string>): Effect.fn.Return<WriteOutcome, PostgresError> {
       if (keys.length === 0) return nothing
-      const removed = yield* sql.query(`Deleting from ${sqlOf.name}`, sqlOf.remove, [keys])
+      const removed = yield* sql.query(`Deleting from ${sqlOf.name}`, sqlOf.remove, keysOf(keys))
       if (removed.length === keys.length) return { ...nothing, written: removed.length }
-      const left = yield* sql.query<{ key: string }>(`Comparing ${sqlOf.name}`, sqlOf.present, [keys])
-      return { ...nothing, written: removed.length, held: left.map((row) => row.key) }
+      const left = yield* sql.query<Found>(`Comparing ${sqlOf.name}`, sqlOf.present, keysOf(keys))
+      return { ...nothing, written: removed.length, held: left.map(({ n }) => keys[Number(n) - 1]!) }
     }),
 
     /** The instants (µs) that rows say they were evaluated for, by key: time never goes back for a row. */
     evaluatedAt: (sql: Sql, keys: ReadonlyArray<string>): Effect.Effect<ReadonlyMap<string, bigint>, PostgresError> =>
       sqlOf.evaluatedAt === undefined || keys.length === 0 ? Effect.succeed(new Map()) : Effect.map(
-        sql.query<{ key: string; at: bigint }>(`Reading ${sqlOf.name}`, sqlOf.evaluatedAt, [keys]),
-        (rows) => new Map(rows.map((row) => [row.key, row.at]))
+        sql.query<Found & { at: bigint }>(`Reading ${sqlOf.name}`, sqlOf.evaluatedAt, keysOf(keys)),
+        (rows) => new Map(rows.map(({ at, n }) => [keys[Number(n) - 1]!, at]))
       )
   }
+}
+
+/** Which of the wanted rows, counted from 1: so no statement writes a key as text. */
+interface Found {
+  readonly n: bigint
 }
 
 export type TargetWriter = ReturnType<typeof makeTargetWriter>
@@ -133,57 +153,58 @@ const without = (rows: ReadonlyArray<WantedRow>, found: ReadonlyArray<{ readonly
   return rows.filter((row) => !keys.has(row.key))
 }
 
-/** The statements for one target; every name is quoted, every value is a parameter. */
+/** The statements for one target; every name is quoted, every value is a parameter. Wanted rows are named by their ordinal `n`. */
 const compile = (target: Target) => {
   const table = TableName.toSql(target.table)
-  const key = quoteIdentifier(target.key.column)
+  const keys = Object.entries(target.key)
   const columns = Object.entries(target.columns)
   const stamps = Object.entries(target.stamps ?? {})
   const evaluated = stamps.find(([, stamp]) => stamp.value === "evaluated")
   const values = columns.map((_, index) => `w.c${index}`)
 
-  const arrays = [target.key.type, ...columns.map(([, type]) => type)].map((type, index) => `$${index + 1}::${type}[]`)
-  const names = ["key", ...columns.map((_, index) => `c${index}`)]
+  const keyArrays = keys.map(([, type], index) => `$${index + 1}::${type}[]`)
+  const keyNames = keys.map((_, index) => `k${index}`)
+  const arrays = [...keyArrays, ...columns.map(([, type], index) => `$${keys.length + index + 1}::${type}[]`)]
+  const names = [...keyNames, ...columns.map((_, index) => `c${index}`)]
   if (evaluated !== undefined) {
     arrays.push(`$${arrays.length + 1}::bigint[]`)
     names.push("now_micros")
   }
-  const wanted = `want as (select * from unnest(${arrays.join(", ")}) as w(${names.join(", ")}))`
+  const wanted = `want as (select * from unnest(${arrays.join(", ")}) with ordinality as w(${names.join(", ")}, n))`
+  const wantedKeys = `want as (select * from unnest(${keyArrays.join(", ")}) with ordinality as w(${keyNames.join(", ")}, n))`
+  const isKeyOf = (row: string) => keys.map(([column], index) => `${row}.${quoteIdentifier(column)} = w.k${index}`).join(" and ")
+  const isAbsent = `t.${quoteIdentifier(keys[0]![0])} is null`
   const differs = `(${columns.map(([column]) => `t.${quoteIdentifier(column)}`).join(", ")}) is distinct from (${values.join(", ")})`
   const stampValues = stamps.map(([, stamp]) => stampSql(stamp))
   const written = [...columns.map(([column]) => quoteIdentifier(column)), ...stamps.map(([column]) => quoteIdentifier(column))]
+  const keyColumns = keys.map(([column]) => quoteIdentifier(column))
+  const { parent } = target
+  const parents = parent === undefined ? undefined : `${TableName.toSql(parent.table)} p join want w on w.k0 = p.${quoteIdentifier(parent.column)}`
 
   return {
     name: TableName.format(target.table),
     hasEvaluated: evaluated !== undefined,
     update: `with ${wanted},
-      free as materialized (select t.${key} as key from ${table} t join want w on w.key = t.${key} where ${differs} for no key update of t skip locked)
+      free as materialized (select w.n from ${table} t join want w on ${isKeyOf("t")} where ${differs} for no key update of t skip locked)
       update ${table} t set ${written.map((column, index) => `${column} = ${[...values, ...stampValues][index]}`).join(", ")}
-      from want w, free where t.${key} = w.key and free.key = w.key and ${differs} returning t.${key}::text as key`,
+      from want w, free where ${isKeyOf("t")} and free.n = w.n and ${differs} returning w.n`,
     differing: `with ${wanted}
-      select w.key::text as key, t.${key} is null as is_missing from want w left join ${table} t on t.${key} = w.key
-      where t.${key} is null or ${differs}`,
-    insert: `with ${wanted}${target.parent === undefined ? "" : `, parent as materialized (${parentsSql(target, "want")} for key share of p skip locked)`}
-      insert into ${table} (${[key, ...written].join(", ")})
-      select ${["w.key", ...values, ...stampValues].join(", ")} from want w${target.parent === undefined ? "" : " join parent on parent.key = w.key"}
-      on conflict do nothing returning ${key}::text as key`,
-    parentsOf: target.parent === undefined
-      ? undefined
-      : `with want as (select * from unnest($1::${target.key.type}[]) as w(key)) select found.key::text as key from (${parentsSql(target, "want")}) found`,
-    remove: `with free as materialized (select t.${key} as key from ${table} t where t.${key} = any($1::${target.key.type}[]) for update skip locked)
-      delete from ${table} t using free where t.${key} = free.key returning 1`,
-    present: `select t.${key}::text as key from ${table} t where t.${key} = any($1::${target.key.type}[])`,
+      select w.n, ${isAbsent} as is_missing from want w left join ${table} t on ${isKeyOf("t")} where ${isAbsent} or ${differs}`,
+    insert: `with ${wanted}${parents === undefined ? "" : `, parent as materialized (select w.n from ${parents} for key share of p skip locked)`},
+      inserted as (insert into ${table} (${[...keyColumns, ...written].join(", ")})
+        select ${[...keyNames.map((name) => `w.${name}`), ...values, ...stampValues].join(", ")} from want w${parents === undefined ? "" : " join parent on parent.n = w.n"}
+        on conflict do nothing returning ${keyColumns.join(", ")})
+      select w.n from inserted i join want w on ${isKeyOf("i")}`,
+    parentsOf: parents === undefined ? undefined : `with ${wantedKeys} select w.n from ${parents}`,
+    remove: `with ${wantedKeys}, free as materialized (select w.n from ${table} t join want w on ${isKeyOf("t")} for update of t skip locked)
+      delete from ${table} t using want w, free where ${isKeyOf("t")} and free.n = w.n returning 1`,
+    present: `with ${wantedKeys} select w.n from ${table} t join want w on ${isKeyOf("t")}`,
     evaluatedAt: evaluated === undefined
       ? undefined
-      : `select t.${key}::text as key, (extract(epoch from t.${quoteIdentifier(evaluated[0])}) * 1000000)::bigint as at from ${table} t
-         where t.${key} = any($1::${target.key.type}[]) and t.${quoteIdentifier(evaluated[0])} is not null
-         and isfinite(t.${quoteIdentifier(evaluated[0])})`
+      : `with ${wantedKeys}
+         select w.n, (extract(epoch from t.${quoteIdentifier(evaluated[0])}) * 1000000)::bigint as at from ${table} t join want w on ${isKeyOf("t")}
+         where t.${quoteIdentifier(evaluated[0])} is not null and isfinite(t.${quoteIdentifier(evaluated[0])})`
   }
-}
-
-const parentsSql = (target: Target, want: string): string => {
-  const column = quoteIdentifier(target.parent!.column)
-  return `select p.${column} as key from ${TableName.toSql(target.parent!.table)} p join ${want} on ${want}.key = p.${column}`
 }
 
 const stampSql = ({ type, value }: { readonly type: "timestamptz" | "timestamp"; readonly value: "evaluated" | "written" }): string => {
