@@ -8,6 +8,7 @@ import type { Oracle } from "../src/domain/Oracle.ts"
 export const oracles: ReadonlyArray<Oracle> = [
   { ...oracle("bit-scores", "outreach.bit_scores", "", "uuid"), driftSql: read("bit-scores/oracle/drift.sql") },
   oracle("campaign-totals", "outreach.campaigns", "", "uuid"),
+  oracle("context-spend", "reporting.context_spend", "", "text"),
   oracle("legacy-mirrors", "bit.bit_signal", "bit-signal.", "text"),
   oracle("legacy-mirrors", "bit.bit_company_score", "company-score.", "text"),
   oracle("legacy-mirrors", "bit.bit_contact_score", "contact-score.", "uuid")

@@ -39,12 +39,12 @@ export const enabled = Effect.gen(function*() {
   return yield* Effect.forEach(new Set(pipelines.enabled), (name) => definition(name, pipelineSettings[name]))
 })
 
-/** A pipeline as the configuration makes it. Fails if there is no such pipeline, or its settings are wrong. */
+/** A pipeline as the configuration makes it; without settings in it, by none. Fails if there is no such pipeline, or its settings are wrong. */
 export const definition = (name: string, settings: unknown) =>
   Effect.try({
     try: () => {
       if (!Object.hasOwn(catalogue, name)) throw new Error(`there is no such pipeline; there are ${pipelineNames.join(", ")}`)
-      return catalogue[name]!(settings)
+      return catalogue[name]!(settings ?? {})
     },
     catch: (cause) => new ConfigurationError({ message: `Pipeline ${name}: ${(cause as Error).message}` })
   })

@@ -14,13 +14,15 @@ export const setup = Command.make(
     )
   },
   Effect.fnUntraced(function*({ resnapshot }) {
-    for (const warning of yield* Validate.requireReady(yield* Validate.validate(yield* enabled))) yield* Console.error(`Warning: ${warning}`)
+    const pipelines = yield* enabled
+    for (const warning of yield* Validate.requireReady(yield* Validate.validate(pipelines))) yield* Console.error(`Warning: ${warning}`)
     for (const line of yield* (resnapshot ? Setup.resnapshot : Setup.setup)) yield* Console.log(line)
+    for (const line of yield* Setup.makeTargets(pipelines)) yield* Console.log(line)
   }, Effect.provide(Connections.layer))
 ).pipe(
   Command.withShortDescription("Make publication, slot, state schema and topics"),
   Command.withDescription(
-    "Make what capture and the pipelines need: publication, slot, state schema, topics. What is there stays, and what was there and is gone is not made "
+    "Make what capture and the pipelines need: publication, slot, state schema, topics, and tables that are a pipeline's own. What is there stays, and what was there and is gone is not made "
       + "anew: that would hide a gap. --resnapshot repairs one. Makes the checks of `cdc validate` first, and nothing if there are errors. Reads no rows; prints what it did."
   ),
   Command.withExamples([

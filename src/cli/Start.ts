@@ -47,6 +47,7 @@ export const start = Command.make(
     yield* tellServers
     yield* SampleHub.prepare({ companies, seed })
     for (const line of yield* resnapshot ? Setup.resnapshot : Setup.setup) yield* Effect.logDebug(line)
+    for (const line of yield* Setup.makeTargets(yield* Parts.enabled)) yield* Effect.logDebug(line)
 
     // Ids come from the activity's seed, so each start takes another one than the starts before it.
     const activity = Activity.layer({ seed: yield* Random.nextInt, changesPerSecond: noActivity ? 0 : Math.max(0, rate) })

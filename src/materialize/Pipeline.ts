@@ -140,9 +140,11 @@ export interface Rendered {
 /** Values by column, in Postgres' text form or as numbers. */
 export type Columns = Readonly<Record<string, string | number | null>>
 
-/** A table of the hub, and the columns in it that we own: nothing else of it is ever written. */
+/** A table, most often the hub's, and the columns in it that we own: nothing else of it is ever written. */
 export interface Target {
   readonly table: TableName
+  /** The table is nobody's but this pipeline's: `cdc setup` makes it of what is said here, and adds what is added here. */
+  readonly isOurs?: true
   /** The key columns, in their order. */
   readonly key: Readonly<Record<string, SqlType>>
   readonly columns: Readonly<Record<string, SqlType>>

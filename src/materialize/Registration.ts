@@ -3,6 +3,7 @@ import { createHash } from "node:crypto"
 import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import { startAnew } from "../domain/Remedy.ts"
+import { requireOwnTables } from "./OwnTables.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import { PipelineError } from "./PipelineError.ts"
 import { rescore } from "./Rescoring.ts"
@@ -32,6 +33,7 @@ export const register = Effect.fnUntraced(function*(
   const hash = settingsHash(pipeline.settings)
   const { pipelines } = stateTables(stateSchema, pipeline.name, 1)
   yield* notSetUpUnlessThere(sql, pipeline.name, pipelines)
+  yield* requireOwnTables(sql, pipeline)
   yield* sql.query(
     "Registering the pipeline",
     `insert into ${pipelines} (name, version, settings_hash, generation) values ($1, $2, $3, 1) on conflict do nothing`,

@@ -12,6 +12,8 @@ import { Postgres, type Sql } from "../connections/Postgres.ts"
 import * as Lsn from "../domain/Lsn.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
+import { makeOwnTables } from "../materialize/OwnTables.ts"
+import type { Pipeline } from "../materialize/Pipeline.ts"
 import { createSharedTables } from "../materialize/Registration.ts"
 import * as Fence from "../publish/Fence.ts"
 import * as Tails from "../publish/Tails.ts"
@@ -69,6 +71,10 @@ export const resnapshot = Effect.scoped(Effect.gen(function*() {
   lines.push(...(yield* begin(journal, wanted, Math.max(facts.record?.epoch ?? 0, facts.journal?.epoch ?? 0))))
   return lines
 }))
+
+/** Makes the tables that are the pipelines' own. May be run again at any time. Returns what it did, a line each. */
+export const makeTargets = (pipelines: ReadonlyArray<Pipeline>) =>
+  Effect.flatMap(Postgres, (postgres) => postgres.transaction((sql) => makeOwnTables(sql, pipelines)))
 
 interface WantedTable extends Topics.WantedTopic {
   readonly table: TableName.TableName

@@ -6,13 +6,14 @@ import type { BadInput, RawRecord } from "../../src/domain/SourceChange.ts"
 import * as TableName from "../../src/domain/TableName.ts"
 import type { Breaker } from "../../src/materialize/Breaker.ts"
 import { makeMaterializer } from "../../src/materialize/Materializer.ts"
+import { makeOwnTables } from "../../src/materialize/OwnTables.ts"
 import type { Pipeline } from "../../src/materialize/Pipeline.ts"
 import { createSharedTables, register } from "../../src/materialize/Registration.ts"
 import * as TopicName from "../../src/domain/TopicName.ts"
 import { batchOf, type Changes, type PartitionLog } from "../support/Changes.ts"
 
 export const pipelineOf = (name: string) =>
-  Effect.map(AppConfig, ({ pipelineSettings }) => catalogue[name]!(pipelineSettings[name]))
+  Effect.map(AppConfig, ({ pipelineSettings }) => catalogue[name]!(pipelineSettings[name] ?? {}))
 
 /** A pipeline with its state tables, and an instance of it over `changes` that remembers how far it is. */
 export const run = Effect.fnUntraced(function*(
@@ -24,7 +25,10 @@ export const run = Effect.fnUntraced(function*(
   const postgres = yield* Postgres
   const pipeline = typeof pipelineOrName === "string" ? yield* pipelineOf(pipelineOrName) : pipelineOrName
   const generation = yield* postgres.transaction((sql) =>
-    Effect.andThen(createSharedTables(sql, source.stateSchema), register(sql, source.stateSchema, pipeline))
+    createSharedTables(sql, source.stateSchema).pipe(
+      Effect.andThen(makeOwnTables(sql, [pipeline])),
+      Effect.andThen(register(sql, source.stateSchema, pipeline))
+    )
   ).pipe(Effect.provideService(References.MinimumLogLevel, "None"))
   const tables = pipeline.sources.map(({ table }) => TableName.format(table))
   const topics = pipeline.sources.map(({ table }) => TopicName.ofTable("hub", table))

@@ -16,11 +16,12 @@ const keys = {
   "outreach.bit_scores": "outreach_id",
   "outreach.campaigns": "campaign_id",
   "outreach.send_log": "send_id",
-  "outreach.engagement_events": "event_id"
+  "outreach.engagement_events": "event_id",
+  "outreach_ctx.spend_log": "id"
 } as const
 
 layer(SeededHub, { excludeTestServices: true })("a seeded hub, read by a snapshot", (it) => {
-  it.effect("the three pipelines make of it what the oracles say, and a second time change nothing", () =>
+  it.effect("the pipelines make of it what the oracles say, and a second time change nothing", () =>
     Effect.gen(function*() {
       const postgres = yield* Postgres
       const changes = new Changes()
@@ -32,6 +33,8 @@ layer(SeededHub, { excludeTestServices: true })("a seeded hub, read by a snapsho
       const totals = yield* run("campaign-totals", changes)
       assert.isAbove((yield* scores.applyAll()).written, 20)
       assert.isAbove((yield* totals.applyAll()).written, 2)
+      const spend = yield* run("context-spend", changes)
+      assert.isAbove((yield* spend.applyAll()).written, 10)
       yield* snapshot("outreach.bit_scores")
       const mirrors = yield* run("legacy-mirrors", changes)
       assert.isAbove((yield* mirrors.applyAll()).written, 100)
@@ -40,5 +43,6 @@ layer(SeededHub, { excludeTestServices: true })("a seeded hub, read by a snapsho
       for (const table of Object.keys(keys)) yield* snapshot(table as keyof typeof keys)
       assert.strictEqual((yield* totals.applyAll()).written, 0)
       assert.strictEqual((yield* mirrors.applyAll()).written, 0)
+      assert.strictEqual((yield* spend.applyAll()).written, 0)
     }))
 })

@@ -19,12 +19,13 @@ export const tables = {
   scores: "outreach.bit_scores",
   events: "outreach.engagement_events",
   sends: "outreach.send_log",
-  campaigns: "outreach.campaigns"
+  campaigns: "outreach.campaigns",
+  spend: "outreach_ctx.spend_log"
 } as const
 
 export const fresh = Effect.gen(function*() {
   const { query } = yield* Postgres
-  yield* query("Emptying the hub", "drop schema if exists cdc, outreach, outreach_ctx, bit, cl cascade")
+  yield* query("Emptying the hub", "drop schema if exists cdc, reporting, outreach, outreach_ctx, bit, cl cascade")
   yield* createSchema()
   for (const n of [1, 2]) {
     yield* query("Inserting", "insert into cl.company_identity (company_unique_id, company_name) values ($1, 'A company')", [company(n)])

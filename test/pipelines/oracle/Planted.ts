@@ -5,7 +5,7 @@ import { Postgres, type Sql } from "../../../src/connections/Postgres.ts"
 
 export type Statement = string | readonly [statement: string, ...parameters: ReadonlyArray<unknown>]
 
-/** Does what `statements` say, asks every oracle, and takes it all back: `target key column: stored → expected`. */
+/** Does what `statements` say, asks every oracle whose target is there, and takes it all back: `target key column: stored → expected`. */
 export const differencesAfter = Effect.fnUntraced(function*(...statements: ReadonlyArray<Statement>) {
   const postgres = yield* Postgres
   const { pipelineSettings } = yield* AppConfig
@@ -25,8 +25,9 @@ const ask = Effect.fnUntraced(function*(sql: Sql, settings: Readonly<Record<stri
   yield* sql.query("Setting the path", "set local search_path = cdc")
   yield* sql.query("Setting the zone", "set local timezone = 'UTC'")
   const found: Array<string> = []
-  for (const oracle of oracles) {
-    const rows = yield* sql.query<Record<string, string | null>>(oracle.target, oracle.sql, [null, settings[oracle.pipeline]])
+  const there = yield* sql.query<{ target: string }>("Looking", "select target from unnest($1::text[]) as n(target) where to_regclass(target) is not null", [oracles.map(({ target }) => target)])
+  for (const oracle of oracles.filter(({ target }) => there.some((row) => row.target === target))) {
+    const rows = yield* sql.query<Record<string, string | null>>(oracle.target, oracle.sql, [null, settings[oracle.pipeline] ?? {}])
     for (const { column, expected, key, stored } of rows) found.push(`${oracle.target} ${key} ${column}: ${stored} → ${expected}`)
   }
   return found.toSorted()
@@ -40,8 +41,8 @@ export const countsOf = Effect.fnUntraced(function*(target: string) {
   return yield* postgres.transaction((sql) =>
     Effect.gen(function*() {
       yield* sql.query("Setting the path", "set local search_path = cdc")
-      const [row] = yield* sql.query<{ compared: bigint; unmanaged: bigint }>(target, oracle.unmanagedSql, [null, pipelineSettings[oracle.pipeline]])
-      const drift = oracle.driftSql === undefined ? [] : yield* sql.query<{ drifted: bigint }>(target, oracle.driftSql, [null, pipelineSettings[oracle.pipeline]])
+      const [row] = yield* sql.query<{ compared: bigint; unmanaged: bigint }>(target, oracle.unmanagedSql, [null, pipelineSettings[oracle.pipeline] ?? {}])
+      const drift = oracle.driftSql === undefined ? [] : yield* sql.query<{ drifted: bigint }>(target, oracle.driftSql, [null, pipelineSettings[oracle.pipeline] ?? {}])
       return { ...row!, ...drift[0] }
     })
   )
