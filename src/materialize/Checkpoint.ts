@@ -4,6 +4,7 @@ import type { PostgresError } from "../connections/PostgresError.ts"
 import { Lsn } from "../domain/Lsn.ts"
 import { isAfter, type Position } from "../domain/Position.ts"
 import type { PartitionBatch, SourceChange } from "../domain/SourceChange.ts"
+import { pipelineOf } from "./Generation.ts"
 import { PipelineError } from "./PipelineError.ts"
 import type { StateTables } from "./StateTables.ts"
 
@@ -27,10 +28,11 @@ interface OffsetRow {
 }
 
 /**
- * The offsets of a pipeline, kept in Postgres beside what they brought about. The claim is the compare-and-set that
- * makes aggregates exactly-once: whoever else applied these records has moved the offset, and the claim fails.
+ * The offsets of a pipeline's generation, by its name, kept in Postgres beside what they brought about. The claim is the
+ * compare-and-set that makes aggregates exactly-once: whoever else applied these records has moved the offset, and the claim fails.
  */
-export const makeCheckpoint = (tables: StateTables, pipeline: string) => {
+export const makeCheckpoint = (tables: StateTables, reader: string) => {
+  const pipeline = pipelineOf(reader)
   const read = (sql: Sql, condition: string, parameters: ReadonlyArray<unknown>) =>
     Effect.map(
       sql.query<OffsetRow>(
@@ -42,7 +44,7 @@ export const makeCheckpoint = (tables: StateTables, pipeline: string) => {
     )
 
   return {
-    all: (sql: Sql) => read(sql, "where o.pipeline = $1", [pipeline]),
+    all: (sql: Sql) => read(sql, "where o.pipeline = $1", [reader]),
 
     /** Makes partitions known that were never read, so that lag and `caughtUp` count them from the start. */
     register: (sql: Sql, partitions: ReadonlyArray<{ readonly topic: string; readonly partition: number }>) =>
@@ -50,7 +52,7 @@ export const makeCheckpoint = (tables: StateTables, pipeline: string) => {
         "Registering partitions",
         `insert into ${tables.offsets} (pipeline, topic, partition, next_offset, epoch, commit_lsn, ord)
          select $1, t, p, 0, 0, 0, 0 from unnest($2::text[], $3::int[]) as n(t, p) on conflict do nothing`,
-        [pipeline, partitions.map((p) => p.topic), partitions.map((p) => p.partition)]
+        [reader, partitions.map((p) => p.topic), partitions.map((p) => p.partition)]
       ),
 
     /**
@@ -65,7 +67,7 @@ export const makeCheckpoint = (tables: StateTables, pipeline: string) => {
         sql,
         `join unnest($2::text[], $3::int[]) as n(topic, partition) using (topic, partition)
          where o.pipeline = $1 order by o.topic, o.partition for no key update of o`,
-        [pipeline, batches.map((b) => b.topic), batches.map((b) => b.partition)]
+        [reader, batches.map((b) => b.topic), batches.map((b) => b.partition)]
       )
       const checkpoints = new Map(held.map((checkpoint) => [partitionId(checkpoint), checkpoint]))
       for (const batch of batches) {
@@ -89,21 +91,21 @@ export const makeCheckpoint = (tables: StateTables, pipeline: string) => {
           "Skipping offsets without records",
           `update ${tables.offsets} set next_offset = $5, updated_at = now()
            where pipeline = $1 and topic = $2 and partition = $3 and next_offset = $4 returning true`,
-          [pipeline, topic, partition, fromOffset, nextOffset]
+          [reader, topic, partition, fromOffset, nextOffset]
         ),
         (moved) => moved.length > 0
       ),
 
     /** Keeps every partition where it stands until the transaction ends, so that no entry changes meanwhile. Claims wait, retries do not. */
     hold: (sql: Sql) =>
-      sql.query("Holding offsets", `select from ${tables.offsets} o where o.pipeline = $1 order by o.topic, o.partition for share`, [pipeline]),
+      sql.query("Holding offsets", `select from ${tables.offsets} o where o.pipeline = $1 order by o.topic, o.partition for share`, [reader]),
 
     /** Locks one partition's offsets against batches: what was applied of its keys stays so until the transaction ends. */
     lock: (sql: Sql, { partition, topic }: { readonly topic: string; readonly partition: number }) =>
       sql.query(
         "Locking offsets",
         `select from ${tables.offsets} where pipeline = $1 and topic = $2 and partition = $3 for no key update`,
-        [pipeline, topic, partition]
+        [reader, topic, partition]
       ),
 
     advance: (sql: Sql, checkpoints: ReadonlyArray<PartitionCheckpoint>) =>
@@ -114,7 +116,7 @@ export const makeCheckpoint = (tables: StateTables, pipeline: string) => {
            as n(topic, partition, next_offset, epoch, commit_lsn, ord)
          where o.pipeline = $1 and o.topic = n.topic and o.partition = n.partition`,
         [
-          pipeline,
+          reader,
           checkpoints.map((c) => c.topic),
           checkpoints.map((c) => c.partition),
           checkpoints.map((c) => c.nextOffset),

@@ -4,23 +4,22 @@ import { Postgres, type Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import type { BadInput, BadRecord, PartitionBatch, SourceChange } from "../domain/SourceChange.ts"
 import * as TableName from "../domain/TableName.ts"
-import { makeAnnouncer } from "./Announcer.ts"
 import { type Breaker, makeBreaker, neverTrips } from "./Breaker.ts"
 import { makeCheckpoint, partitionId, unseen } from "./Checkpoint.ts"
-import { type Folded, makeFolding } from "./Folding.ts"
-import { groupId, type GroupKey } from "./GroupStore.ts"
+import { makeFolding } from "./Folding.ts"
+import { enter, type Generation, otherSettings } from "./Generation.ts"
+import { type HubOutcome, makeHubWriter, nothingWritten } from "./HubWriter.ts"
 import { noteRetried, type Reread, type Retried, retriable, spokenBy } from "./LetterRetry.ts"
 import { makeLetterStore } from "./LetterStore.ts"
-import { makeMirrorWriter, parseMirrorKey } from "./MirrorWriter.ts"
+import { parseMirrorKey } from "./MirrorWriter.ts"
 import { admit, makePause, recordsOf } from "./Pause.ts"
 import { makePendingKeys } from "./PendingKeys.ts"
 import type { Pipeline, TriggerSource } from "./Pipeline.ts"
-import { PipelineError } from "./PipelineError.ts"
+import type { PipelineError } from "./PipelineError.ts"
 import { settingsHash } from "./Registration.ts"
 import { noWork, type Work } from "./Replacements.ts"
 import { entryId, makeSourceReader } from "./SourceReader.ts"
 import { stateTables } from "./StateTables.ts"
-import { makeTargetWriter } from "./TargetWriter.ts"
 import { awaitVisible } from "./Visibility.ts"
 
 /** One fetched partition, read from where its checkpoint stood. */
@@ -44,7 +43,7 @@ export interface Applied {
 export interface MaterializerOptions {
   readonly pipeline: Pipeline
   readonly stateSchema: string
-  readonly generation: number
+  readonly generation: Generation
   /** Which source a topic feeds: its index in the pipeline. */
   readonly sourceOf: (topic: string) => number
   /** Sets records aside before the transaction commits, so that none is lost; after a failed commit, again. */
@@ -63,58 +62,24 @@ export interface MaterializerOptions {
  */
 export const makeMaterializer = Effect.fnUntraced(function*(options: MaterializerOptions) {
   const postgres = yield* Postgres
-  const { clock = databaseClock, pipeline } = options
-  const tables = stateTables(options.stateSchema, pipeline.name, options.generation)
-  const checkpoint = makeCheckpoint(tables, pipeline.name)
+  const { clock = databaseClock, generation, pipeline } = options
+  const tables = stateTables(options.stateSchema, pipeline.name, generation.number)
+  const checkpoint = makeCheckpoint(tables, generation.name)
   const readSources = makeSourceReader(pipeline)
-  const writers = new Map(Object.entries(pipeline.groups).map(([name, group]) => [name, makeTargetWriter(group.target)]))
-  const announcers = new Map(Object.entries(pipeline.groups).map(([name, group]) => [name, makeAnnouncer(tables, pipeline.name, group)]))
-  const mirror = pipeline.mirror === undefined ? undefined : makeMirrorWriter(pipeline, pipeline.mirror, tables)
+  const hub = makeHubWriter(pipeline, tables)
   const letters = makeLetterStore(tables)
-  const pause = makePause(tables, pipeline.name)
+  const pause = makePause(tables, generation.name)
   const breaker = options.breaker ?? makeBreaker(neverTrips)
   const pending = makePendingKeys(tables, pipeline.name)
   const hash = settingsHash(pipeline.settings)
 
-  const evaluatedAt = Effect.fnUntraced(function*(sql: Sql, groups: Iterable<GroupKey>) {
-    const floors = new Map<string, bigint>()
-    for (const [name, ofGroup] of Map.groupBy(groups, ({ group }) => group)) {
-      for (const [key, at] of yield* writers.get(name)!.evaluatedAt(sql, ofGroup.map(({ key }) => key))) floors.set(groupId(name, key), at)
-    }
-    return floors
-  })
-  const { entryStore, fold, groupStore, linkStore } = makeFolding(pipeline, tables, evaluatedAt)
+  const { entryStore, fold, groupStore, linkStore } = makeFolding(pipeline, tables, hub.evaluatedAt)
 
-  /** Folds work and writes what follows; the hub's rows last, so that they are held for as short as possible. */
-  const carryOut = Effect.fnUntraced(function*(sql: Sql, work: Work) {
+  /** Folds work and writes what follows. */
+  const carryOut = Effect.fnUntraced(function*(sql: Sql, work: Work): Effect.fn.Return<HubOutcome, PostgresError> {
     const folded = yield* fold(sql, work, yield* clock(sql))
-    yield* remember(sql, folded)
-    const announcements = yield* Effect.forEach([...folded.rows], ([name, rows]) => Effect.map(announcers.get(name)!.begin(sql, rows), (tell) => [name, tell] as const))
-    const tellOf = new Map(announcements)
-    yield* sql.query("Limiting the wait for locks", "set local lock_timeout = '100ms'") // below deadlock_timeout: the hub is never the victim
-    const outcome = { written: 0, orphans: 0, held: new Map<string, ReadonlyArray<string>>() }
-    for (const [name, rows] of folded.rows) {
-      const written = yield* writers.get(name)!.write(sql, rows)
-      yield* tellOf.get(name)!(written)
-      outcome.written += written.written
-      outcome.orphans += written.orphans.length
-      outcome.held.set(TableName.format(pipeline.groups[name]!.target.table), written.held)
-    }
-    if (mirror !== undefined && folded.mirrors.length > 0) {
-      const { held, written } = yield* mirror.write(sql, folded.mirrors)
-      outcome.written += written
-      outcome.held.set(TableName.format(mirror.target.table), held)
-    }
-    return outcome
+    return generation.isLive ? yield* hub.write(sql, folded) : nothingWritten
   })
-
-  /** A key once managed stays so, whatever becomes of the state. */
-  const remember = (sql: Sql, { newlyManaged }: Folded) =>
-    newlyManaged.length === 0 ? Effect.void : sql.query(
-      "Remembering what is managed",
-      `insert into ${tables.managed} (pipeline, target, key) select $1, * from unnest($2::text[], $3::text[]) on conflict do nothing`,
-      [pipeline.name, newlyManaged.map(({ group }) => TableName.format(pipeline.groups[group]!.target.table)), newlyManaged.map(({ key }) => key)]
-    )
 
   /** Counts what was done; an instance whose settings are not those that the state is made by is stopped here, uncommitted. */
   const record = Effect.fnUntraced(function*(
@@ -126,19 +91,17 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       `update ${tables.pipelines} set writes = writes + $2, applied = applied + $3, dead_letters = dead_letters + $4, last_applied_at = clock_timestamp(),
          last_commit_at = greatest(last_commit_at, timestamptz 'epoch' + $5::bigint * interval '1 microsecond')
        where name = $1 and generation = $6 and settings_hash = $7 returning 1`,
-      [pipeline.name, applied.written, applied.changes, applied.bad, applied.commitMicros, options.generation, hash]
+      [generation.name, applied.written, applied.changes, applied.bad, applied.commitMicros, generation.number, hash]
     )
-    if (recorded.length === 1) return
-    return yield* new PipelineError({
-      reason: "misconfigured",
-      pipeline: pipeline.name,
-      message: `Pipeline ${pipeline.name}: another instance was started with other settings, and the state follows those; `
-        + "start this one again with the same configuration"
-    })
+    if (recorded.length === 0) return yield* otherSettings(pipeline.name)
   })
 
+  /** Opens a transaction on this generation, see `enter`. */
+  const inGeneration = <A, E>(work: (sql: Sql) => Effect.Effect<A, E>) =>
+    postgres.transaction((sql) => Effect.andThen(enter(sql, tables, pipeline.name, generation, hash), work(sql)))
+
   const apply = (batches: ReadonlyArray<ClaimedBatch>): Effect.Effect<Applied, PostgresError | PipelineError | KafkaError> =>
-    Effect.map(postgres.transaction((sql) => applyIn(sql, batches)), ({ recent, ...applied }) => {
+    Effect.map(inGeneration((sql) => applyIn(sql, batches)), ({ recent, ...applied }) => {
       breaker.recent = recent // only now that it is committed
       return applied
     })
@@ -180,7 +143,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
    * the same fold as a batch. Offsets stay. Who comes second, after a kill or beside another, finds them closed (hard part 20).
    */
   const retry = (place: { readonly topic: string; readonly partition: number }, rereads: ReadonlyArray<Reread>): Effect.Effect<Retried, PostgresError | PipelineError> =>
-    postgres.transaction(Effect.fnUntraced(function*(sql) {
+    inGeneration(Effect.fnUntraced(function*(sql) {
       yield* checkpoint.lock(sql, place)
       const open = yield* letters.open(sql, place.topic, place.partition, rereads.map(({ record }) => record.offset))
       const found = retriable(rereads, open)
@@ -194,14 +157,14 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
     }))
 
   /** Tries some pending keys again, the oldest first; says how many are settled. Any number of instances may do this at once. */
-  const retryPending: Effect.Effect<{ readonly settled: number; readonly held: number }, PostgresError | PipelineError> = postgres.transaction(
+  const retryPending: Effect.Effect<{ readonly settled: number; readonly held: number }, PostgresError | PipelineError> = inGeneration(
     Effect.fnUntraced(function*(sql) {
       const taken = yield* pending.take(sql)
       if (taken.size === 0) return { settled: 0, held: 0 }
       const groups = Object.entries(pipeline.groups).flatMap(([group, { target }]) =>
         (taken.get(TableName.format(target.table)) ?? []).map((key) => ({ group, key }))
       )
-      const mirrors = mirror === undefined ? [] : (taken.get(TableName.format(mirror.target.table)) ?? []).map(parseMirrorKey)
+      const mirrors = pipeline.mirror === undefined ? [] : (taken.get(TableName.format(pipeline.mirror.target.table)) ?? []).map(parseMirrorKey)
       if (mirrors.length > 0) yield* checkpoint.hold(sql) // a mirror row has no lock of its own but its partition's
       const outcome = yield* carryOut(sql, { ...noWork, groups, mirrors })
       yield* pending.settle(sql, taken, outcome.held)
@@ -214,7 +177,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
    * Renders the rows that time alone has changed (decay), some at a time; says how many, and in how many µs the next is due (null:
    * never). Due groups are claimed with SKIP LOCKED: any number of instances may do this at once (hard part 25).
    */
-  const wake: Effect.Effect<{ readonly woken: number; readonly nextIn: bigint | null }, PostgresError | PipelineError> = postgres.transaction(
+  const wake: Effect.Effect<{ readonly woken: number; readonly nextIn: bigint | null }, PostgresError | PipelineError> = inGeneration(
     Effect.fnUntraced(function*(sql) {
       const now = yield* clock(sql)
       const groups = yield* groupStore.takeDue(sql, now, wakePageSize)
@@ -235,7 +198,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
   const applyTruncate = Effect.fnUntraced(function*(batch: ClaimedBatch, truncate: SourceChange) {
     const source = options.sourceOf(batch.topic)
     while (true) {
-      const page = yield* postgres.transaction(Effect.fnUntraced(function*(sql) {
+      const page = yield* inGeneration(Effect.fnUntraced(function*(sql) {
         const claimed = yield* checkpoint.claim(sql, [batch])
         const { changes, end } = unseen({ ...batch, changes: [truncate] }, claimed.get(partitionId(batch))!)
         const work = changes.length === 0 ? undefined : yield* truncatedWork(sql, source, truncate)

@@ -5,6 +5,8 @@ export class PipelineError extends Schema.TaggedError<PipelineError>()("Pipeline
   reason: Schema.Literals([
     /** Another instance has applied these records: read again from where it stands. */
     "superseded",
+    /** Another generation of state has become the live one: open that. */
+    "fenced",
     /** `cdc setup` has not been run. */
     "notSetUp",
     /** The state in Postgres contradicts itself or the topics: only a replay from the topics makes it right. */
@@ -18,6 +20,6 @@ export class PipelineError extends Schema.TaggedError<PipelineError>()("Pipeline
   message: Schema.String
 }) {
   get isRetryable(): boolean {
-    return this.reason === "superseded" || this.reason === "paused"
+    return this.reason === "superseded" || this.reason === "fenced" || this.reason === "paused"
   }
 }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto"
 import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import { startAnew } from "../domain/Remedy.ts"
+import { type Generation, live } from "./Generation.ts"
 import { requireOwnTables } from "./OwnTables.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import { PipelineError } from "./PipelineError.ts"
@@ -29,7 +30,7 @@ export const register = Effect.fnUntraced(function*(
   sql: Sql,
   stateSchema: string,
   pipeline: Pipeline
-): Effect.fn.Return<number, PostgresError | PipelineError> {
+): Effect.fn.Return<Generation, PostgresError | PipelineError> {
   const hash = settingsHash(pipeline.settings)
   const { pipelines } = stateTables(stateSchema, pipeline.name, 1)
   yield* notSetUpUnlessThere(sql, pipeline.name, pipelines)
@@ -59,7 +60,7 @@ export const register = Effect.fnUntraced(function*(
     yield* rescore(sql, pipeline, tables)
     yield* sql.query("Recording the settings", `update ${pipelines} set settings_hash = $2 where name = $1`, [pipeline.name, hash])
   }
-  return registered!.generation
+  return live(pipeline.name, registered!.generation)
 })
 
 /** The generation of a pipeline that has been started, for who works beside it: nothing is made, and nothing scored again. */
@@ -67,7 +68,7 @@ export const generationOf = Effect.fnUntraced(function*(
   sql: Sql,
   stateSchema: string,
   pipeline: Pipeline
-): Effect.fn.Return<number, PostgresError | PipelineError> {
+): Effect.fn.Return<Generation, PostgresError | PipelineError> {
   const { pipelines } = stateTables(stateSchema, pipeline.name, 1)
   yield* notSetUpUnlessThere(sql, pipeline.name, pipelines)
   const [row] = yield* sql.query<{ generation: number; version: number }>(
@@ -83,7 +84,7 @@ export const generationOf = Effect.fnUntraced(function*(
         + "start `cdc run` first"
     })
   }
-  return row.generation
+  return live(pipeline.name, row.generation)
 })
 
 const notSetUpUnlessThere = Effect.fnUntraced(function*(sql: Sql, pipeline: string, table: string) {

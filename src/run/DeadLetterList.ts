@@ -34,7 +34,7 @@ export const listDeadLetters = Effect.fnUntraced(function*(pipelines: ReadonlyAr
   const letters: Array<ListedLetter> = []
   for (const pipeline of pipelines) {
     const generation = yield* generationOf(postgres, source.stateSchema, pipeline)
-    const store = makeLetterStore(stateTables(source.stateSchema, pipeline.name, generation))
+    const store = makeLetterStore(stateTables(source.stateSchema, pipeline.name, generation.number))
     counts.push(...(yield* store.counts(postgres, filter)).map((count) => ({ pipeline: pipeline.name, ...count })))
     letters.push(...(yield* store.list(postgres, filter, limit - letters.length)).map((letter) => ({ pipeline: pipeline.name, ...letter })))
   }
@@ -45,7 +45,7 @@ export const listDeadLetters = Effect.fnUntraced(function*(pipelines: ReadonlyAr
 export const countSuspects = Effect.fnUntraced(function*(sql: Sql, stateSchema: string, pipeline: Pipeline): Effect.fn.Return<number, PostgresError> {
   const generation = yield* generationOf(sql, stateSchema, pipeline).pipe(Effect.catchTag("PipelineError", () => Effect.succeed(undefined)))
   if (generation === undefined) return 0
-  const counts = yield* makeLetterStore(stateTables(stateSchema, pipeline.name, generation)).counts(sql, {})
+  const counts = yield* makeLetterStore(stateTables(stateSchema, pipeline.name, generation.number)).counts(sql, {})
   return counts.reduce((sum, { suspectRows }) => sum + suspectRows, 0)
 })
 

@@ -34,7 +34,7 @@ export const retryDeadLetters = Effect.fnUntraced(function*(pipeline: Pipeline, 
   const { kafka, source } = yield* AppConfig
   const postgres = yield* Postgres
   const generation = yield* generationOf(postgres, source.stateSchema, pipeline)
-  const letters = yield* makeLetterStore(stateTables(source.stateSchema, pipeline.name, generation)).list(postgres, { ...filter, openOnly: true }, maxLetters)
+  const letters = yield* makeLetterStore(stateTables(source.stateSchema, pipeline.name, generation.number)).list(postgres, { ...filter, openOnly: true }, maxLetters)
   const topics = pipeline.sources.map(({ table }) => TopicName.ofTable(kafka.topicPrefix, table))
   const materializer = yield* makeMaterializer({
     pipeline,

@@ -84,8 +84,8 @@ layer(TestHub.layer, { excludeTestServices: true })("a materializer", (it) => {
 
       // Set aside again if the first attempt did not commit: at least once.
       changes.append(tables.signals, "c", signal(10), signalRow(1, { decay_period_days: 0 }))
-      yield* (yield* Postgres).query("Breaking", "update cdc.pipelines set settings_hash = 'another'")
-      assert.strictEqual((yield* Effect.flip(applyAll())).reason, "misconfigured")
+      yield* (yield* Postgres).query("Breaking", "alter table cdc.bit_scores_1_letters rename to gone")
+      assert.strictEqual((yield* Effect.flip(applyAll())).reason, "refused")
       assert.strictEqual(setAside.length, 7)
       assert.deepStrictEqual(yield* rowsOf("select dead_letters from cdc.pipelines"), ["(6)"])
     }))

@@ -102,7 +102,7 @@ layer(TestHub.layer, { excludeTestServices: true })("a table that is a pipeline'
       assert.strictEqual(refused.reason, "notSetUp")
       assert.match(refused.message, /reporting\.context_spend .*attempts; run `cdc setup`/)
       assert.deepStrictEqual(yield* makeOwnTables(postgres, [pipeline]), ["table reporting.context_spend: there, given attempts"])
-      assert.strictEqual(yield* register(postgres, "cdc", pipeline), 1)
+      assert.strictEqual((yield* register(postgres, "cdc", pipeline)).number, 1)
     }))
 
   it.effect("needs no right to make it once it is there; without it and the right, the error says what to run", () =>
