@@ -51,14 +51,14 @@ export const history: Readonly<Record<string, ReadonlyArray<Step>>> = {
   ]
 }
 
-/** The history of these tables, in one partition each; `resent` says how many of the last records are there again after each (a producer that asked twice). */
-export const changesOf = (ofTables: ReadonlyArray<string>, resent: (table: string, step: number) => number = () => 0): Changes => {
+/** The history of these tables, in one partition each; `resent` says which are there again after each: so many, from so many back. */
+export const changesOf = (ofTables: ReadonlyArray<string>, resent: (table: string, step: number) => readonly [count: number, back: number] = () => [0, 0]): Changes => {
   const changes = new Changes(1)
   for (const table of ofTables) {
     for (const [n, [op, key, row]] of history[table]!.entries()) {
       if (op === "d") changes.delete(table, key)
       else changes.append(table, op, key, row)
-      changes.repeat(table, 0, resent(table, n))
+      changes.repeat(table, 0, ...resent(table, n))
     }
   }
   return changes

@@ -55,10 +55,11 @@ export class Changes {
     }
   }
 
-  /** Appends the last `count` records of a partition once more, with the positions that they had: a producer that asked twice. */
-  repeat(table: string, partition: number, count: number): void {
+  /** Appends `count` records of a partition, from `back` before its end, once more, with the positions that they had: a producer that asked twice. */
+  repeat(table: string, partition: number, count: number, back = count): void {
     const log = this.log(table, partition)
-    for (const change of log.changes.slice(-count)) {
+    const from = Math.max(0, log.changes.length - back)
+    for (const change of log.changes.slice(from, from + count)) {
       log.changes.push({ ...change, record: { ...change.record, offset: BigInt(log.changes.length) } })
     }
   }
