@@ -14,6 +14,9 @@ export const Settings = Schema.Struct({
 })
 export type Settings = typeof Settings.Type
 
+/** A type may have any name, `constructor` too. */
+export const weightOf = ({ weights }: Settings, type: string): number => Object.hasOwn(weights, type) ? weights[type]! : 0
+
 /** The channel that a type belongs to, if any. */
 export const channelOf = (rules: Settings, type: string): "email" | "linkedin" | "website" | undefined => {
   if (rules.channels.email.includes(type)) return "email"

@@ -4,7 +4,7 @@ import * as Instant from "../../src/domain/Instant.ts"
 import { TableName } from "../../src/domain/TableName.ts"
 import { badInput, type Columns, type Contribution, entries, type SqlType } from "../../src/materialize/Pipeline.ts"
 import { Uuid } from "../Uuid.ts"
-import { channelOf, type Settings } from "./Settings.ts"
+import { channelOf, type Settings, weightOf } from "./Settings.ts"
 
 export const mirroredColumns: Readonly<Record<string, SqlType>> = {
   company_unique_id: "text",
@@ -34,7 +34,7 @@ interface MirroredRow {
   readonly at: string
 }
 
-const strengthOf = (rules: Settings, row: MirroredRow): number => row.strength ?? rules.weights[row.type] ?? 0
+const strengthOf = (rules: Settings, row: MirroredRow): number => row.strength ?? weightOf(rules, row.type)
 
 const mirrorOf = (rules: Settings) => (row: MirroredRow, link: string | null): Columns => ({
   company_unique_id: row.company ?? link,

@@ -34,6 +34,7 @@ export const readRecord = (record: RawRecord): ReadRecord => {
   if (envelope.op === "d") return { _tag: "Change", change: { ...common, kind: "delete", key } }
   if (!upserts.has(envelope.op)) return unreadable("unknown-op", "op is none of c, u, d, r, t")
   if (!isObject(envelope.after)) return unreadable("not-an-envelope", "the envelope has no row in after")
+  if (mayHoldHalves(record.value) && Object.values(envelope.after).some(holdsHalf)) return unreadable("half-in-text", "a text holds half of a surrogate pair, which UTF-8 can't")
   if (mayHoldZero(record.value) && Object.values(envelope.after).some(holdsZero)) return unreadable("zero-in-text", "a text holds U+0000, which Postgres can't store")
   const isRead = envelope.op === "r"
   return {
@@ -64,7 +65,9 @@ const isEnvelope = (value: unknown): value is Envelope => {
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** Few values hold the escape, so few are looked through. */
+/** Few values hold the escapes, so few are looked through. What Postgres would store as another text would not be found again by it. */
+const mayHoldHalves = (json: Buffer): boolean => json.includes("\\ud") || json.includes("\\uD")
+const holdsHalf = (value: unknown): boolean => typeof value === "string" && !value.isWellFormed()
 const mayHoldZero = (json: Buffer): boolean => json.includes("\\u0000")
 const holdsZero = (value: unknown): boolean => typeof value === "string" && value.includes("\0")
 
@@ -85,6 +88,6 @@ export const keyOf = (bytes: Buffer | null): string | undefined => {
   const key = bytes === null ? undefined : parseJson(bytes)
   if (!isObject(key)) return undefined
   const values = Object.values(key)
-  if (values.length === 0 || values.some((value) => value === null || typeof value === "object" || holdsZero(value))) return undefined
+  if (values.length === 0 || values.some((value) => value === null || typeof value === "object" || holdsZero(value) || holdsHalf(value))) return undefined
   return RowKey.of(values)
 }

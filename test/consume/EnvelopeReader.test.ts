@@ -77,6 +77,8 @@ describe("readRecord", () => {
     ["no-key", "a key column that is null", envelope(), { id: null }],
     ["no-key", "a key that Postgres can't store", envelope(), { id: "a\0b" }],
     ["zero-in-text", "a text that Postgres can't store", envelope({ after: { id: "k", text: "a\0b" } })],
+    ["half-in-text", "a text that UTF-8 can't hold", envelope({ after: { id: "k", text: "a\ud800" } })],
+    ["no-key", "a key that UTF-8 can't hold", envelope(), { id: "\udfff" }],
     ["unknown-op", "a message", envelope({ op: "m" })]
   ])("names %s: %s", (reason, _, value, key = { id: "k" }) => {
     expect(readRecord(record(value, key))).toMatchObject({ _tag: "Unreadable", why: { reason } })
