@@ -39,17 +39,19 @@ export const make = (sql: Sql, rememberedKey: (table: TableName.TableName) => Re
   const resolve = Effect.fnUntraced(function*(message: WalRelation, xid?: number): Effect.fn.Return<Relation, PostgresError> {
     const before = relations.get(message.oid)
     const indexes = yield* lookUp(message, xid)
+    const key = keyOf(message, indexes, before === undefined ? rememberedKey(message) : before.key.map((index) => before.columns[index]!.name))
     const relation: Relation = {
       oid: message.oid,
       schema: message.schema,
       table: message.table,
       replicaIdentity: message.replicaIdentity,
+      sendsOldKey: key.every((place) => message.columns[place]!.partOfIdentity),
       columns: message.columns.map((column): Column => ({
         name: column.name,
         typeOid: column.typeOid,
         type: typeOf(types, column.typeOid, column.typeModifier)
       })),
-      key: keyOf(message, indexes, before === undefined ? rememberedKey(message) : before.key.map((index) => before.columns[index]!.name))
+      key
     }
     if (before !== undefined && isDeepStrictEqual(before, relation)) return before
     relations.set(message.oid, relation)

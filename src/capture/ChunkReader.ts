@@ -3,6 +3,7 @@ import type pg from "pg"
 import { Postgres, sqlOn } from "../connections/Postgres.ts"
 import { fromCause, type PostgresError } from "../connections/PostgresError.ts"
 import type { Relation, Tuple } from "../domain/RowChange.ts"
+import { withoutKey } from "../domain/Remedy.ts"
 import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
 import { CaptureError } from "./CaptureError.ts"
@@ -124,7 +125,7 @@ const describe = Effect.fnUntraced(function*(catalogue: Catalogue.Catalogue, { g
   if (announced === undefined) return yield* unreadable(`Table ${name} is not in the database any more`)
   const relation = yield* catalogue.resolve(announced.message)
   if (relation.key.length === 0) {
-    return yield* unreadable(`Table ${name} has no key, so it can't be read in parts, and a row read again could not be told from another one: give it a primary key`)
+    return yield* unreadable(`Table ${name} has no key, so it can't be read in parts, and a row read again could not be told from another one: ${withoutKey(table)}`)
   }
   return { relation, isPartitioned: announced.isPartitioned }
 })

@@ -10,6 +10,9 @@ export const Lsn = (value: bigint): Lsn => value as Lsn
 
 export const zero: Lsn = Lsn(0n)
 
+/** Above every position in a log. */
+export const last: Lsn = Lsn(0xffff_ffff_ffff_ffffn)
+
 /** `16/B374D848` → 97500059720. Throws a `SyntaxError` that names the text. */
 export const parse = (text: string): Lsn => {
   const match = /^([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})$/.exec(text)

@@ -11,5 +11,8 @@ export const startAnew = "start anew with `cdc teardown --confirm --topics`, `cd
 /** About a table whose changes were missed while the others went on. */
 export const readAgain = (table: TableName.TableName): string => `read it again with \`cdc snapshot ${shellWord(TableName.format(table))}\``
 
+/** About a table without a key, which can't be read in parts, nor a row that is read again be told from another one. */
+export const withoutKey = (table: TableName.TableName): string => `give it a primary key and ${readAgain(table)}, or ${resnapshot}`
+
 /** As a shell takes it. */
 const shellWord = (text: string): string => /^[\w.]+$/.test(text) ? text : `'${text}'`

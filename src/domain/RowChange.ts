@@ -24,6 +24,11 @@ export interface Relation {
   readonly table: string
   /** `pg_class.relreplident`: DEFAULT, NOTHING, FULL, USING INDEX. */
   readonly replicaIdentity: "d" | "n" | "f" | "i"
+  /**
+   * Whether Postgres sends the old key of a row that moves or goes: the replica identity has all of the key's columns. If not, an
+   * update without an old row may have moved its row, and nothing says from where.
+   */
+  readonly sendsOldKey: boolean
   readonly columns: ReadonlyArray<Column>
   /**
    * Indexes into `columns` of the record's key, in primary-key order (not table order);

@@ -30,7 +30,7 @@ export const make = ({ exclude, hash, hashSalt, truncate }: Settings["columns"])
     treatmentsOf: (relation) => {
       const names = relation.columns.map(({ name }) => ColumnName.format({ ...relation, column: name }))
       const lost = relation.key.find((column) => lossy.has(names[column]!))
-      if (lost !== undefined) throw new EncodeError(keyNeeded(names[lost]!))
+      if (lost !== undefined) throw new EncodeError(relation, keyNeeded(names[lost]!))
       return names.map((name) => lossy.get(name) ?? hashed.get(name))
     }
   }

@@ -1,11 +1,13 @@
 import * as Headers from "../domain/Headers.ts"
 import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
 import * as Position from "../domain/Position.ts"
+import * as Remedy from "../domain/Remedy.ts"
 import type { OldRow, Relation, RowChange, Tuple } from "../domain/RowChange.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import type { Transaction } from "../domain/Transaction.ts"
 import type { ColumnPolicy } from "./ColumnPolicy.ts"
+import { EncodeError } from "./EncodeError.ts"
 import { EnvelopeEncoder, type Operation, type Origin } from "./EnvelopeEncoder.ts"
 import { keyFields } from "./KeyFields.ts"
 import { asConnectWrites } from "./KeyText.ts"
@@ -16,8 +18,8 @@ import type { SweptKey } from "./SweepCandidates.ts"
 import type { TypeMapping } from "./TypeMapping.ts"
 
 export interface RecordEncoderOptions extends Origin {
-  /** How many partitions a topic has. Asked once per relation: it never changes. */
-  readonly partitionsOf: (topic: string) => number
+  /** How many partitions a topic has; undefined: it is gone. Asked once per relation: it never changes. */
+  readonly partitionsOf: (topic: string) => number | undefined
   /** Whether a topic is compacted, and so refuses records without a key. Asked once per relation. */
   readonly compacted: (topic: string) => boolean
   /** The largest record that is sent to a topic. Asked once per relation. */
@@ -38,7 +40,7 @@ export interface RecordEncoder {
    * Most changes are one record; a delete has a tombstone behind it; a change of key is a delete, its tombstone and a
    * create; a truncate is a record per partition, and none if those are turned off. What would be too large for its topic lacks
    * its largest columns, and has a dead letter behind it (`TooLarge.ts`).
-   * Throws an `EncodeError` where Postgres did not send the key.
+   * Throws an `EncodeError` where Postgres did not send the key, or the topic has no place for the record.
    */
   readonly encode: (change: RowChange, nowMicros: bigint, into: Array<OutgoingRecord>) => void
   /**
@@ -92,7 +94,10 @@ class TableEncoder {
     this.relation = relation
     this.#options = options
     this.#topic = TopicName.ofTable(options.topicPrefix, relation)
-    this.#partitions = options.partitionsOf(this.#topic)
+    this.#partitions = options.partitionsOf(this.#topic) ?? refuse(relation, `topic ${this.#topic} is gone: run \`cdc setup\`, which makes it again`)
+    if (relation.key.length === 0 && options.compacted(this.#topic)) {
+      refuse(relation, `the table has no key any more, and topic ${this.#topic} is compacted, which takes no record without one: give it a primary key`)
+    }
     this.maxRecordBytes = options.maxRecordBytesOf(this.#topic)
     this.#rows = new RowEncoder(relation, options.types, options.columns)
     this.#envelopes = new EnvelopeEncoder(options, relation.schema, relation.table)
@@ -153,8 +158,8 @@ class TableEncoder {
 
   #updated(change: Update, nowMicros: bigint, into: Array<OutgoingRecord>): void {
     const { after, before } = change
-    if (before !== undefined && this.#rows.keyChanged(before.tuple, after)) {
-      this.#moved(change, before, nowMicros, into)
+    if (this.#rows.keyChanged(before?.tuple, after)) {
+      this.#moved(change, before!, nowMicros, into)
       return
     }
     const key = this.#rows.key(after, before?.tuple)
@@ -235,4 +240,8 @@ const tuplesOf = (change: RowChange): ReadonlyArray<Tuple | undefined> => {
     case "truncate":
       return []
   }
+}
+
+const refuse = (relation: Relation, why: string): never => {
+  throw new EncodeError(relation, why, Remedy.readAgain(relation))
 }

@@ -78,16 +78,21 @@ export class RowEncoder {
       const column = columns[part]!
       let value = tuple[column]
       if (value === undefined) value = old?.[column]
-      if (value === undefined) throw this.#keyNotSent(column)
+      if (value === undefined) throw this.#keyNotSent([this.#relation.columns[column]!.name])
       json += this.#keyLabels[part]! + (value === null ? "null" : this.#encoders[column]!(value))
     }
     return `${json}}`
   }
 
-  /** Whether an update moved the row to another key. */
-  keyChanged(before: Tuple, after: Tuple): boolean {
-    for (const column of this.#relation.key) {
-      if (before[column] === undefined) throw this.#keyNotSent(column)
+  /** Whether an update moved the row to another key. Throws an `EncodeError` where nothing says whether it did. */
+  keyChanged(before: Tuple | undefined, after: Tuple): boolean {
+    const { columns, key, sendsOldKey } = this.#relation
+    if (before === undefined) {
+      if (sendsOldKey) return false
+      throw this.#keyNotSent(key.map((column) => columns[column]!.name))
+    }
+    for (const column of key) {
+      if (before[column] === undefined) throw this.#keyNotSent([columns[column]!.name])
       if (after[column] !== undefined && after[column] !== before[column]) return true
     }
     return false
@@ -109,12 +114,13 @@ export class RowEncoder {
     }).filter(({ bytes }) => bytes > 0).sort((a, b) => a.bytes - b.bytes)
   }
 
-  #keyNotSent(column: number): EncodeError {
+  #keyNotSent(columns: ReadonlyArray<string>): EncodeError {
     const table = TableName.format(this.#relation)
     return new EncodeError(
-      `${table}: Postgres did not send the key column ${this.#relation.columns[column]!.name}, so the change has no key. ` +
-        `Its REPLICA IDENTITY leaves the key out: ALTER TABLE ${table} REPLICA IDENTITY DEFAULT (or FULL), then, as what was ` +
-        `written meanwhile stays without its keys, ${Remedy.resnapshot}.`
+      this.#relation,
+      `Postgres did not send the old key (${columns.join(", ")}) of a change, because the table's REPLICA IDENTITY leaves it out: ` +
+        `ALTER TABLE ${table} REPLICA IDENTITY DEFAULT (or FULL)`,
+      Remedy.readAgain(this.#relation)
     )
   }
 }

@@ -37,6 +37,7 @@ import * as Sweep from "./Sweep.ts"
 import * as TableWatch from "./TableWatch.ts"
 import { version } from "./Version.ts"
 import * as Watermarks from "./Watermarks.ts"
+import * as WithheldTables from "./WithheldTables.ts"
 
 export type CaptureFailure = CaptureError | EncodeError | KafkaError | PostgresError | PublishError
 
@@ -133,7 +134,7 @@ const encoderOf = Effect.fnUntraced(function*(topics: Prepared["topics"], record
     database: record.database,
     epoch: record.epoch,
     connectorVersion: version,
-    partitionsOf: (topic) => topics.get(topic)?.partitions ?? kafka.partitions,
+    partitionsOf: (topic) => topics.get(topic)?.partitions,
     compacted: (topic) => topics.get(topic)?.isCompacted ?? false,
     tombstones: publish.tombstones,
     truncates: publish.truncates,
@@ -154,11 +155,12 @@ const work = Effect.fnUntraced(function*(prepared: Prepared, { snapshot, snapsho
   }).pipe(Scope.provide(snapshotScope))
   yield* Scope.close(snapshotScope, Exit.void)
   const reader = yield* changeReader(prepared)
+  const withheld = yield* WithheldTables.open(CapturedTables.make(source.stateSchema, source.slot))
   const watermarks = Watermarks.make(yield* Postgres)
   const requested = yield* Latch.make(false)
   const sweeping = yield* sweepOf(prepared, outlet, watermarks)
   const streaming = StreamPublisher.publish({
-    stream, reader, encoder, tails, writer, sends, state, watermarks,
+    stream, reader, encoder, tails, writer, sends, state, watermarks, withheld,
     events: {
       topicPrefix: kafka.topicPrefix,
       epoch: record.epoch,
@@ -167,17 +169,13 @@ const work = Effect.fnUntraced(function*(prepared: Prepared, { snapshot, snapsho
     requested: (slot) => slot === source.slot && requested.openUnsafe(),
     truncated: sweeping.truncated
   })
-  return yield* Effect.raceFirst(streaming, rereading(prepared, outlet, { reader, requested, sweep: sweeping.sweep, watermarks }))
+  return yield* Effect.raceFirst(streaming, rereading(prepared, outlet, { reader, requested, sweep: sweeping.sweep, watermarks, withheld }))
 })
 
-/** A table whose topic is gone, or compacted while it has lost its key, has a gap, and its changes nowhere to go. */
-const changeReader = Effect.fnUntraced(function*({ catalogue, topics }: Prepared) {
-  const { kafka, source } = yield* AppConfig
+const changeReader = Effect.fnUntraced(function*({ catalogue }: Prepared) {
+  const { source } = yield* AppConfig
   const selected = new Set(source.tables.map(TableName.format))
-  return new ChangeReader(catalogue, (table) => {
-    const topic = topics.get(TopicName.ofTable(kafka.topicPrefix, table))
-    return topic !== undefined && (table.key.length > 0 || !topic.isCompacted) && selected.has(TableName.format(table))
-  })
+  return new ChangeReader(catalogue, (table) => selected.has(TableName.format(table)))
 })
 
 const sweepOf = Effect.fnUntraced(function*({ describe, topics }: Prepared, { encoder, sends, writer }: Outlet, watermarks: Watermarks.Watermarks) {
@@ -196,7 +194,7 @@ const sweepOf = Effect.fnUntraced(function*({ describe, topics }: Prepared, { en
 const rereading = Effect.fnUntraced(function*<R>(
   { generatedColumns, topics }: Prepared,
   { encoder, sends, writer }: Outlet,
-  { reader, ...beside }: Pick<Reread.RereadWork<R>, "requested" | "sweep" | "watermarks"> & { readonly reader: ChangeReader }
+  { reader, ...beside }: Pick<Reread.RereadWork<R>, "requested" | "sweep" | "watermarks" | "withheld"> & { readonly reader: ChangeReader }
 ) {
   const { kafka, snapshot, source } = yield* AppConfig
   return yield* Reread.work({

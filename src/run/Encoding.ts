@@ -4,21 +4,26 @@ import type { RowChange } from "../domain/RowChange.ts"
 import { EncodeError } from "../publish/EncodeError.ts"
 import type { RecordEncoder } from "../publish/RecordEncoder.ts"
 
+/** What `encode` throws of its table is a failure; anything else a defect. */
+export const attempt = <A>(encode: () => A): Effect.Effect<A, EncodeError> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(encode())
+    } catch (cause) {
+      if (cause instanceof EncodeError) return Effect.fail(cause)
+      throw cause
+    }
+  })
+
 /** Appends the records of all changes; one clock reading for all, and one effect. */
 export const encode = (
   encoder: RecordEncoder,
   changes: ReadonlyArray<RowChange>,
   into: Array<OutgoingRecord>
 ): Effect.Effect<void, EncodeError> =>
-  Effect.suspend(() => {
+  attempt(() => {
     const nowMicros = BigInt(Date.now()) * 1_000n
-    try {
-      for (let index = 0; index < changes.length; index++) encoder.encode(changes[index]!, nowMicros, into)
-      return Effect.void
-    } catch (cause) {
-      if (cause instanceof EncodeError) return Effect.fail(cause)
-      throw cause
-    }
+    for (let index = 0; index < changes.length; index++) encoder.encode(changes[index]!, nowMicros, into)
   })
 
 /** `op` of each kind of change, for counting; a change of key counts as one update. */

@@ -7,6 +7,7 @@ import * as ChunkReader from "../capture/ChunkReader.ts"
 import * as Rereads from "../capture/Rereads.ts"
 import { AppConfig, ConfigurationError } from "../Config.ts"
 import { Postgres } from "../connections/Postgres.ts"
+import * as Remedy from "../domain/Remedy.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TableRepair from "./TableRepair.ts"
 
@@ -60,9 +61,13 @@ const check = Effect.fnUntraced(function*(table: TableName.TableName, condition:
   const catalogue = Catalogue.make(sql)
   const announced = yield* catalogue.announce(table, false)
   if (announced === undefined) return yield* unsuitable(`Table ${name} is not in the database`)
-  const { key } = yield* catalogue.resolve(announced.message)
+  const { key, replicaIdentity, sendsOldKey } = yield* catalogue.resolve(announced.message)
   if (key.length === 0) {
-    return yield* unsuitable(`Table ${name} has no key, so it can't be read in parts, and a row read again could not be told from another one: give it a primary key`)
+    return yield* unsuitable(`Table ${name} has no key, so it can't be read in parts, and a row read again could not be told from another one: ${Remedy.withoutKey(table)}`)
+  }
+  if (!sendsOldKey && replicaIdentity !== "n") { // under NOTHING Postgres rejects what would need the old key
+    return yield* unsuitable(`The REPLICA IDENTITY of table ${name} leaves its key out, so its next update or delete could not be published, either: ` +
+      `ALTER TABLE ${name} REPLICA IDENTITY DEFAULT (or FULL) first`)
   }
   if (condition === undefined) return
   yield* ChunkReader.checkCondition(table, condition).pipe(

@@ -21,11 +21,13 @@ import { writeObserved } from "./Outbox.ts"
 import type { SendAhead } from "./SendAhead.ts"
 import { Untouched } from "./Untouched.ts"
 import type { Watermarks } from "./Watermarks.ts"
+import type { WithheldTables } from "./WithheldTables.ts"
 
 /** What a session of capture re-reads with. */
 export interface RereadTools {
   readonly rereads: Rereads
   readonly watermarks: Watermarks
+  readonly withheld: WithheldTables
   /** What the session's stream has brought. */
   readonly streamed: StreamedXids
   readonly encoder: RecordEncoder
@@ -82,8 +84,9 @@ const publishChunk = Effect.fnUntraced(function*(
   const untouched = new Untouched()
   let stop = () => {}
   return yield* Effect.gen(function*() {
-    const low = yield* watermarks.at((_, transactions) =>
+    const low = yield* watermarks.at((lsn, transactions) =>
       Effect.gen(function*() {
+        if (from === undefined && reread.reason === "gapped") yield* tools.withheld.publishFrom(reread.table, lsn)
         // Before the watch begins: the record of a row that is touched, and so not published again, must not pass for an old one.
         const bounds = reread.sweep ? yield* endsOf(topic) : undefined
         stop = watermarks.watch(reread.table, topic, untouched)
@@ -93,7 +96,7 @@ const publishChunk = Effect.fnUntraced(function*(
     if (streamed.anyHidden(low.transactions, chunk.visible)) {
       return yield* again(reread, "a transaction that is published already can't be seen yet; is a synchronous standby away?")
     }
-    untouched.fill(chunk, (row) => encoder.key(chunk.relation, row)!)
+    yield* Encoding.attempt(() => untouched.fill(chunk, (row) => encoder.key(chunk.relation, row)!))
     if (from === undefined || !ChunkReader.isBehind(chunk, from)) yield* tools.rereads.begun(yield* Postgres, reread, chunk.keyColumns, low.bounds)
     const published = yield* watermarks.at((lsn) => {
       stop()

@@ -12,7 +12,6 @@ import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
 import * as Position from "../domain/Position.ts"
 import type { Relation, RowChange } from "../domain/RowChange.ts"
 import * as TableName from "../domain/TableName.ts"
-import type { EncodeError } from "../publish/EncodeError.ts"
 import type { RecordEncoder } from "../publish/RecordEncoder.ts"
 import type { Tails } from "../publish/Tails.ts"
 import type { TopicWriter } from "../publish/TopicWriter.ts"
@@ -22,6 +21,7 @@ import * as Encoding from "./Encoding.ts"
 import { writeObserved } from "./Outbox.ts"
 import type { SendAhead } from "./SendAhead.ts"
 import type { Watermarks } from "./Watermarks.ts"
+import type { WithheldTables } from "./WithheldTables.ts"
 
 export interface StreamWork {
   readonly stream: ReplicationStream
@@ -34,6 +34,7 @@ export interface StreamWork {
   readonly sends: SendAhead<KafkaError>
   readonly state: CaptureState
   readonly watermarks: Watermarks
+  readonly withheld: WithheldTables
   /** Told of tables whose TRUNCATE Kafka has acknowledged, before that is confirmed to the slot: it is told again if it fails. */
   readonly truncated: (tables: ReadonlyArray<Relation>) => Effect.Effect<void, PostgresError, Postgres>
   /** Told of the slots for which somebody has asked for a re-read. */
@@ -46,14 +47,14 @@ export interface StreamWork {
  */
 export const publish = Effect.fnUntraced(function*(
   work: StreamWork
-): Effect.fn.Return<never, CaptureError | EncodeError | PostgresError, Postgres | Scope.Scope> {
+): Effect.fn.Return<never, CaptureError | PostgresError, Postgres | Scope.Scope> {
   const observer = yield* CaptureObserver
   const progress = yield* recordProgress(work.state)
   const withoutHeld = dropHeld(work.tails)
   const recordsOf = Effect.fnUntraced(function*(changes: ReadonlyArray<RowChange>, events: ReadonlyArray<OutgoingRecord>) {
-    const encoded: Array<OutgoingRecord> = []
-    yield* Encoding.encode(work.encoder, changes, encoded)
-    work.watermarks.passed(changes, encoded)
+    const { encoded, published } = yield* encodePublishable(work, changes)
+    work.watermarks.passed(published, encoded)
+    Encoding.count(published, (change, op, count) => observer.changes(TableName.format(change.relation), op, count))
     return withoutHeld(events.length === 0 ? encoded : [...encoded, ...events])
   })
   for (;;) {
@@ -75,8 +76,7 @@ export const publish = Effect.fnUntraced(function*(
     }
     const records = yield* recordsOf(sent === 0 ? changes : changes.slice(sent), events)
     observer.transactions(commits)
-    Encoding.count(changes, (change, op, count) => observer.changes(TableName.format(change.relation), op, count))
-    const truncated = changes.filter(({ kind }) => kind === "truncate")
+    const truncated = work.withheld.publishable(changes).filter(({ kind }) => kind === "truncate")
     if (truncated.length === 0) {
       yield* work.sends.submit(Effect.tap(writeObserved(work.writer, records), () =>
         Effect.sync(() => acknowledged(work.stream, lastCommit, changes, progress))))
@@ -88,6 +88,23 @@ export const publish = Effect.fnUntraced(function*(
     }
   }
 })
+
+/**
+ * A change that can't become a record is its table's gap. That is noted before anything of the stretch is sent, and so before the change is
+ * confirmed to the slot; the stretch is encoded anew, without the table.
+ */
+const encodePublishable = (
+  work: Pick<StreamWork, "encoder" | "withheld">,
+  changes: ReadonlyArray<RowChange>
+): Effect.Effect<{ readonly published: ReadonlyArray<RowChange>; readonly encoded: Array<OutgoingRecord> }, PostgresError, Postgres> =>
+  Effect.suspend(() => {
+    const published = work.withheld.publishable(changes)
+    const encoded: Array<OutgoingRecord> = []
+    return Encoding.encode(work.encoder, published, encoded).pipe(
+      Effect.as({ published, encoded }),
+      Effect.catch((error) => Effect.andThen(work.withheld.withhold(error), encodePublishable(work, changes)))
+    )
+  })
 
 /** An event's record, or none: anybody may write messages, and one that can't be used must not stop the rest. */
 const eventOf = Effect.fnUntraced(function*(

@@ -14,7 +14,7 @@ const announced = (oid: number, table: string): WalRelation => ({
 /** Completes every relation without a database, and knows none beforehand. */
 const catalogue: Catalogue = {
   resolve: (message) => Effect.succeed<Relation>({
-    ...message, key: [0], columns: [{ name: "id", typeOid: 23, type: { name: "int4", kind: "base", modifier: -1 } }]
+    ...message, sendsOldKey: true, key: [0], columns: [{ name: "id", typeOid: 23, type: { name: "int4", kind: "base", modifier: -1 } }]
   }),
   announce: () => Effect.undefined
 }

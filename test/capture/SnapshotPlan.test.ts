@@ -4,7 +4,7 @@ import { planOf, type Storage } from "../../src/capture/SnapshotPlan.ts"
 import type { Relation } from "../../src/domain/RowChange.ts"
 
 const column = { name: "id", typeOid: 23, type: { name: "int4", kind: "base", modifier: -1 } } as const
-const relation: Relation = { oid: 1, schema: "s", table: "T 1", replicaIdentity: "d", columns: [column], key: [0] }
+const relation: Relation = { oid: 1, schema: "s", table: "T 1", replicaIdentity: "d", sendsOldKey: true, columns: [column], key: [0] }
 
 const storage = (changes: Partial<Storage> = {}): Storage =>
   ({ table: { schema: "s", table: "T 1" }, isHeap: true, blocks: 10, bytes: 81_920, rowsPerBlock: 50, ...changes })

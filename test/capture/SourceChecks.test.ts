@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import { checkSource } from "../../src/capture/SourceChecks.ts"
 import type { SourceFacts, TableFacts } from "../../src/capture/SourceFacts.ts"
 
-const relation = { oid: 1, schema: "public", table: "people", replicaIdentity: "d" as const, key: [0], columns: [
+const relation = { oid: 1, schema: "public", table: "people", replicaIdentity: "d" as const, sendsOldKey: true, key: [0], columns: [
   { name: "id", typeOid: 23, type: { name: "int4", kind: "base" as const, modifier: -1 } }
 ] }
 const people: TableFacts = {

@@ -12,7 +12,7 @@ import { defaultTypes } from "./DefaultTypes.ts"
 
 const column = (name: string, type: string) => ({ name, typeOid: 0, type: { name: type, kind: "base" as const, modifier: -1 } })
 const people: Relation = {
-  oid: 1, schema: "cl", table: "People", replicaIdentity: "f", key: [0],
+  oid: 1, schema: "cl", table: "People", replicaIdentity: "f", sendsOldKey: true, key: [0],
   columns: [column("email", "text"), column("born", "date"), column("note", "text"), column("a,b", "numeric")]
 }
 

@@ -15,7 +15,7 @@ const column = (name: string, typeName: string) => ({ name, typeOid: 0, type: ty
 
 /** The key is not in table order. */
 const customers: Relation = {
-  oid: 1, schema: "public", table: "customers", replicaIdentity: "d", key: [2, 0],
+  oid: 1, schema: "public", table: "customers", replicaIdentity: "d", sendsOldKey: true, key: [2, 0],
   columns: [column("id", "int8"), column("name", "text"), column("region", "text")]
 }
 const transaction: Transaction = { xid: 555, commitLsn: Lsn(24_023_128n), commitMicros: 1_559_033_904_863_123n }
@@ -169,8 +169,9 @@ describe("a delete", () => {
   })
 
   it("of a table without a key has none, nor its tombstone, and stays in the first partition", () => {
-    const relation: Relation = { ...customers, replicaIdentity: "f", key: [] }
-    const records = encode({ ...common, relation, kind: "delete", before: { extent: "full", tuple: ["1", "Ann", "eu"] } })
+    const relation: Relation = { ...customers, replicaIdentity: "f", sendsOldKey: true, key: [] }
+    const change: RowChange = { ...common, relation, kind: "delete", before: { extent: "full", tuple: ["1", "Ann", "eu"] } }
+    const records = encode(change, { compacted: () => false })
     expect(records).toMatchObject([{ key: null, partition: 0 }, { key: null, partition: 0, value: null }])
     expect(envelope(records[0]).before).toEqual({ id: 1, name: "Ann", region: "eu" })
   })
@@ -179,7 +180,21 @@ describe("a delete", () => {
     const relation: Relation = { ...customers, replicaIdentity: "i" }
     const change: RowChange = { ...byKey, relation, before: { extent: "key", tuple: [undefined, "Ann", undefined] } }
     expect(() => encode(change)).toThrow(EncodeError)
-    expect(() => encode(change)).toThrow(/public\.customers: .* region, .*ALTER TABLE public\.customers REPLICA IDENTITY DEFAULT/)
+    expect(() => encode(change)).toThrow(/public\.customers: .* \(region\) .*ALTER TABLE public\.customers REPLICA IDENTITY DEFAULT.*cdc snapshot public\.customers/)
+  })
+})
+
+describe("what can't become a record", () => {
+  const update: RowChange = { ...common, kind: "update", before: undefined, after: ["1", "Ann", "eu"] }
+
+  it("is an update that may have moved its row from a key that is not in the replica identity", () => {
+    expect(encode(update)).toHaveLength(1)
+    expect(() => encode({ ...update, relation: { ...customers, sendsOldKey: false } })).toThrow(/old key \(region, id\)/)
+  })
+
+  it("is any change of a table whose topic is gone, or that has no key while its topic needs one", () => {
+    expect(() => encode(update, { partitionsOf: () => undefined })).toThrow(/public\.customers: topic hub\.public\.customers is gone.*cdc setup/)
+    expect(() => encode({ ...update, relation: { ...customers, key: [] } })).toThrow(/no key any more.*compacted.*primary key/)
   })
 })
 

@@ -13,7 +13,7 @@ import { defaultTypes } from "./DefaultTypes.ts"
 
 const column = (name: string, type = "text") => ({ name, typeOid: 0, type: { name: type, kind: "base" as const, modifier: -1 } })
 const relation: Relation = {
-  oid: 1, schema: "public", table: "notes", replicaIdentity: "f", key: [0],
+  oid: 1, schema: "public", table: "notes", replicaIdentity: "f", sendsOldKey: true, key: [0],
   columns: [column("id"), column("body"), column("a,b"), column("data", "bytea"), column("n", "int4")]
 }
 const transaction = { xid: 7, commitLsn: Lsn(1_000n), commitMicros: 1_000_000n }

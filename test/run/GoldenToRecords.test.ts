@@ -21,6 +21,7 @@ const golden = ["15", "18"].flatMap((major) => {
 const catalogue: Catalogue = {
   resolve: (message) => Effect.succeed<Relation>({
     ...message,
+    sendsOldKey: true,
     columns: message.columns.map(({ name, typeOid }) => ({ name, typeOid, type: { name: "unknown", kind: "unknown", modifier: -1 } })),
     key: message.columns.flatMap((column, index) => (column.partOfIdentity ? [index] : []))
   }),
@@ -28,7 +29,7 @@ const catalogue: Catalogue = {
 }
 
 const encoderOptions = {
-  topicPrefix: "hub", database: "d", connectorVersion: "0", epoch: 1, partitionsOf: () => 2, compacted: () => true, maxRecordBytesOf: () => 1_000_000,
+  topicPrefix: "hub", database: "d", connectorVersion: "0", epoch: 1, partitionsOf: () => 2, compacted: (topic: string) => !topic.endsWith(".nothing"), maxRecordBytesOf: () => 1_000_000,
   tombstones: true, truncates: true, types: defaultTypes, columns: ColumnPolicy.none
 }
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect } from "effect"
 import { beforeAll } from "vitest"
 import { unavailableValue } from "../../src/domain/UnavailableValue.ts"
 import { withCapture } from "./CaptureFixture.ts"
@@ -177,24 +177,6 @@ describe("REPLICA IDENTITY that has no right answer", () => {
         const { message } = (yield* Effect.flip(capture.setup)) as Error
         for (const table of Object.keys(refused)) assert.match(message, new RegExp(`public\\.${table} .*REPLICA IDENTITY`))
         assert.lengthOf(yield* Effect.promise(() => capture.database.query("select from pg_publication")), 0)
-      })))
-
-  it.live("that leaves the primary key out, given to a table while it is captured, stops at the first change without a key", () =>
-    withCapture({
-      tables: "public.t", overrides,
-      ddl: "create table public.t (id int primary key, code text not null unique)"
-    }, (capture) =>
-      Effect.gen(function*() {
-        yield* capture.setup
-        const running = yield* capture.start
-        yield* capture.caughtUp
-        const run = (statement: string) => Effect.promise(() => capture.database.query(statement))
-        yield* run("insert into public.t values (1, 'a'), (2, 'b')")
-        yield* run("alter table public.t replica identity using index t_code_key")
-        yield* run("update public.t set id = 3 where id = 1") // its key moves, and the old one is not sent
-        yield* run("delete from public.t where id = 2")
-        const error = yield* Effect.flip(Fiber.join(running))
-        assert.match(error.message, /public\.t: Postgres did not send the key column id.*REPLICA IDENTITY DEFAULT.*cdc setup --resnapshot/)
       })))
 
   it.live("NOTHING, given to a table while it is captured, has inserts with their key; Postgres rejects the rest", () =>

@@ -4,7 +4,7 @@ import type { Relation } from "../../src/domain/RowChange.ts"
 import { SnapshotProgress } from "../../src/run/SnapshotProgress.ts"
 import { describe as line, snapshotStatus } from "../../src/run/SnapshotStatus.ts"
 
-const relation = (table: string): Relation => ({ oid: 1, schema: "s", table, replicaIdentity: "d", columns: [], key: [] })
+const relation = (table: string): Relation => ({ oid: 1, schema: "s", table, replicaIdentity: "d", sendsOldKey: true, columns: [], key: [] })
 
 /** Of two pieces, of 600 and of 400 bytes. */
 const planOf = (table: string, estimatedRows: number | undefined): TablePlan & { readonly pieces: readonly [Piece, Piece] } => {

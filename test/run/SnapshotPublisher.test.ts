@@ -18,7 +18,7 @@ const batchBytes = 100_000
 const rowBytes = 40_000
 const readerCount = 3
 
-const relation: Relation = { oid: 1, schema: "s", table: "wide", replicaIdentity: "d", columns: [], key: [] }
+const relation: Relation = { oid: 1, schema: "s", table: "wide", replicaIdentity: "d", sendsOldKey: true, columns: [], key: [] }
 
 const settings = { snapshot: { pieceBytes: 1 }, publish: { batchBytes } } as unknown as AppConfig["Service"]
 const state = { snapshotTables: { note: () => Effect.void } } as unknown as CaptureState
