@@ -1,56 +1,52 @@
 import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
-import { createServer } from "node:net"
 import { fileURLToPath } from "node:url"
-import pg from "pg"
+import type pg from "pg"
+import { freePort } from "./debezium/Port.ts"
+import * as Usage from "./debezium/Usage.ts"
+import { connect, type Servers } from "./Servers.ts"
 
 /** A whole `cdc run` of its own, as a process of its own, on a sample hub in a database of its own; all removed at the end. */
-export interface System {
+export interface System extends AsyncDisposable {
   readonly hub: pg.Client
   readonly databaseUrl: string
   readonly topicPrefix: string
-  readonly brokers: ReadonlyArray<string>
+  readonly brokers: string
   /** `/status`, once it says so. */
   readonly until: (isReached: (status: { caughtUp: boolean; settled: boolean }) => boolean) => Promise<void>
-  /** What `/metrics` says of the process: seconds of CPU, bytes of resident memory. */
-  readonly usage: () => Promise<{ readonly cpuSeconds: number; readonly residentBytes: number }>
-  readonly close: () => Promise<void>
+  readonly usage: () => Usage.Usage
 }
 
-export const start = async (companies: number): Promise<System> => {
-  const { DATABASE_URL: server, KAFKA_BROKERS: brokers } = process.env
-  if (server === undefined || brokers === undefined) throw new Error("Set DATABASE_URL and KAFKA_BROKERS.")
+export const start = async (servers: Servers, companies: number): Promise<System> => {
   const name = `bench_${randomBytes(4).toString("hex")}`
-  const admin = new pg.Client({ connectionString: server })
-  await admin.connect()
+  const admin = await connect(servers)
   await admin.query(`create database ${name}`)
-  const url = new URL(server)
+  const url = new URL(servers.databaseUrl)
   url.pathname = `/${name}`
   const port = await freePort()
   const environment = {
     ...process.env,
     DATABASE_URL: url.href,
-    KAFKA_BROKERS: brokers,
+    KAFKA_BROKERS: servers.brokers,
     PORT: String(port),
     CDC_KAFKA_TOPIC_PREFIX: name,
     CDC_SOURCE_SLOT: name,
     CDC_SOURCE_PUBLICATION: name,
     LOG_LEVEL: "warn"
   }
-  const cdc = spawn(process.execPath, [...process.execArgv, fileURLToPath(new URL("../src/main.ts", import.meta.url)), "start", "--no-activity", "--companies", String(companies)], {
+  const cdc = spawn(fileURLToPath(new URL("../bin/cdc", import.meta.url)), ["start", "--no-activity", "--companies", String(companies)], {
     env: environment,
     stdio: ["ignore", "ignore", "inherit"]
   })
   const ended = once(cdc, "exit")
-  const hub = new pg.Client({ connectionString: url.href })
-  await hub.connect()
+  const hub = await connect({ databaseUrl: url.href })
   const get = (path: string) => fetch(`http://127.0.0.1:${port}${path}`).then((response) => response.text(), () => undefined)
   return {
     hub,
     databaseUrl: url.href,
     topicPrefix: name,
-    brokers: brokers.split(","),
+    brokers: servers.brokers,
     until: async (isReached) => {
       while (cdc.exitCode === null) {
         const status = await get("/status")
@@ -59,12 +55,8 @@ export const start = async (companies: number): Promise<System> => {
       }
       throw new Error(`cdc ended with ${cdc.exitCode}`)
     },
-    usage: async () => {
-      const metrics = await get("/metrics") ?? ""
-      const value = (metric: string) => Number(new RegExp(`^${metric} (\\S+)$`, "m").exec(metrics)?.[1])
-      return { cpuSeconds: value("process_cpu_seconds_total"), residentBytes: value("process_resident_memory_bytes") }
-    },
-    close: async () => {
+    usage: () => Usage.of(cdc.pid!),
+    [Symbol.asyncDispose]: async () => {
       cdc.kill("SIGTERM")
       await ended
       await hub.end()
@@ -73,12 +65,4 @@ export const start = async (companies: number): Promise<System> => {
       await admin.end()
     }
   }
-}
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as { port: number }
-  server.close()
-  return port
 }

@@ -1,8 +1,10 @@
 /**
  * How late a tier that ends by time alone is written: twenty scores of 25 points, each about to fall below 24.995.
  *
- *   DATABASE_URL=postgres://… KAFKA_BROKERS=host:port npm run bench -- bench/crossing.ts
+ *   npm run bench -- crossing
  */
+import type { Measured } from "./Report.ts"
+import type { Servers } from "./Servers.ts"
 import { start } from "./System.ts"
 
 const scores = 20
@@ -10,8 +12,8 @@ const scores = 20
 const crossing = "17.28 seconds"
 const age = "12 seconds"
 
-const system = await start(100)
-try {
+export const run = async (servers: Servers): Promise<Measured> => {
+  await using system = await start(servers, 100)
   await system.until(({ settled }) => settled)
   const { rows: made } = await system.hub.query<{ outreach_id: string }>(
     `insert into outreach.bit_signals (outreach_id, signal_type, signal_impact, source_spoke, correlation_id, decay_period_days, signal_timestamp)
@@ -31,7 +33,9 @@ try {
      from outreach.bit_scores b join outreach.bit_signals s using (outreach_id) where outreach_id = any($1) order by 1`,
     [outreaches, crossing]
   )
-  console.log(`${rows.length} tiers ended; written late by ${rows.map(({ millis }) => millis.toFixed(0)).join(", ")} ms`)
-} finally {
-  await system.close()
+  const late = rows.map(({ millis }) => Math.round(millis))
+  return {
+    title: `${late.length} tiers that end by time alone: how late each is written`,
+    rows: [{ "least ms": late[0]!, "median ms": late[late.length >> 1]!, "most ms": late.at(-1)! }]
+  }
 }

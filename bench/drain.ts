@@ -1,105 +1,112 @@
 /**
- * How fast a backlog drains: prepared inserts in the WAL → decoded → envelopes → acknowledged by Kafka, per compression.
+ * How fast a backlog drains: prepared inserts in the WAL → a topic.
  *
- *   DATABASE_URL=postgres://… KAFKA_BROKERS=host:port npm run bench -- bench/drain.ts [rows] [compression,…]
+ *   npm run bench -- drain [--rows 600000] [--rounds 2]
  *
- * Each compression has a process of its own, with this one's options for V8, and a database and a topic prefix of its own,
- * removed at the end. CPU is the process's, of all its threads; RSS its highest.
+ * Every arm reads the same WAL from the same place, each in its turn, every second round backwards. `pg_recvlogical` throws away what it
+ * gets: the limit of what the server sends. Ours runs twice in a row with the same settings: what differs there is noise.
  */
-import { Deferred, Effect, Fiber, Layer } from "effect"
-import { execFileSync } from "node:child_process"
-import { randomBytes } from "node:crypto"
-import pg from "pg"
-import { AppConfig } from "../src/Config.ts"
-import { Kafka } from "../src/connections/Kafka.ts"
-import { Postgres } from "../src/connections/Postgres.ts"
-import * as TopicWriter from "../src/publish/TopicWriter.ts"
-import * as CaptureLoop from "../src/run/CaptureLoop.ts"
-import { Outbox } from "../src/run/Outbox.ts"
-import * as Setup from "../src/run/Setup.ts"
-import * as Teardown from "../src/run/Teardown.ts"
+import { parseArgs } from "node:util"
+import type pg from "pg"
+import * as Capture from "./debezium/Capture.ts"
+import * as Debezium from "./Debezium.ts"
+import * as ReceiveOnly from "./ReceiveOnly.ts"
+import type { Measured } from "./Report.ts"
+import { connect, type Servers } from "./Servers.ts"
+import * as Signals from "./Signals.ts"
+import * as Sink from "./Sink.ts"
 
-const rows = Number(process.argv[2] ?? 200_000)
-const rowsPerTransaction = 10_000
-const server = process.env.DATABASE_URL
-const brokers = process.env.KAFKA_BROKERS
-if (server === undefined || brokers === undefined) throw new Error("Set DATABASE_URL and KAFKA_BROKERS.")
-
-const table = `create schema outreach; create table outreach.bit_signals (
-  signal_id uuid primary key default gen_random_uuid(), outreach_id uuid not null, signal_type text not null, signal_impact numeric(6, 2) not null,
-  source_spoke text not null, correlation_id uuid, process_id uuid, signal_metadata jsonb, decay_period_days int, decayed_impact numeric(6, 2),
-  signal_timestamp timestamptz not null default now(), processed_at timestamptz, created_at timestamptz not null default now())`
-
-const insert = `do $$ begin for batch in 1..${Math.ceil(rows / rowsPerTransaction)} loop
-  insert into outreach.bit_signals (outreach_id, signal_type, signal_impact, source_spoke, correlation_id, signal_metadata, decay_period_days)
-  select gen_random_uuid(), 'email_open', 12.5, 'people', gen_random_uuid(), '{"campaign": "spring", "step": 3}', 30 from generate_series(1, ${rowsPerTransaction});
-  commit; end loop; end $$`
-
-const measure = async (compression: string) => {
-  const name = `bench_drain_${randomBytes(4).toString("hex")}`
-  const admin = new pg.Client({ connectionString: server })
-  await admin.connect()
-  await admin.query(`create database ${name}`)
-  const url = new URL(server)
-  url.pathname = `/${name}`
-  const hub = new pg.Client({ connectionString: url.href })
-  await hub.connect()
-  await hub.query(table)
-  const services = Layer.mergeAll(Postgres.layer, Kafka.layer).pipe(Layer.provideMerge(AppConfig.layerOf({
-    source: { databaseUrl: url.href, slot: name, publication: name, tables: "outreach.bit_signals" },
-    kafka: { brokers, topicPrefix: name },
-    publish: { compression },
-    log: { level: "error" }
-  })))
-  const result = await Effect.runPromise(Effect.gen(function*() {
-    yield* Setup.setup
-    yield* untilWritten(1, () => hub.query("insert into outreach.bit_signals (outreach_id, signal_type, signal_impact, source_spoke) values (gen_random_uuid(), 'x', 1, 'y')"))
-    yield* Effect.promise(() => hub.query(insert))
-    const cpu = process.cpuUsage()
-    const started = performance.now()
-    yield* untilWritten(rows, async () => {})
-    const seconds = (performance.now() - started) / 1_000
-    const { system, user } = process.cpuUsage(cpu)
-    const rss = process.resourceUsage().maxRSS * 1024
-    yield* Teardown.teardownWith({ topics: true })
-    return {
-      compression,
-      "rows/s": Math.round(rows / seconds),
-      "CPU µs/row": Number(((user + system) / rows).toFixed(1)),
-      "RSS MB": Math.round(rss / 1e6)
-    }
-  }).pipe(Effect.provide(services), Effect.scoped))
-  await hub.end()
-  await admin.query(`drop database ${name} with (force)`)
-  await admin.end()
-  return result
+interface Arm {
+  readonly name: string
+  /** `round` from 1. */
+  readonly measure: (round: number) => Promise<Sink.Arrival>
 }
 
-/** Runs capture until so many records more are acknowledged. */
-const untilWritten = (count: number, act: () => Promise<unknown>) =>
-  Effect.gen(function*() {
-    let left = count
-    const done = yield* Deferred.make<void>()
-    const counting = (options: TopicWriter.WriterOptions) =>
-      Effect.map(TopicWriter.make(options), (writer): TopicWriter.TopicWriter => ({
-        write: (records) => Effect.tap(writer.write(records), () => (left -= records.length) <= 0 ? Deferred.succeed(done, undefined) : Effect.void)
-      }))
-    const loop = yield* Effect.forkChild(CaptureLoop.run.pipe(Effect.provideService(Outbox, { open: counting })))
-    yield* Effect.promise(act)
-    yield* Effect.raceFirst(Deferred.await(done), Fiber.join(loop))
-    yield* Fiber.interrupt(loop)
-  })
+/** A slot nobody reads: its copies all begin where it was made. */
+const baseSlot = "bench_base"
+const publication = "bench"
 
-/** Its last line; what is logged comes before. */
-const resultOf = (output: string): unknown => JSON.parse(output.trimEnd().split("\n").at(-1)!)
+export const run = async (servers: Servers, options: ReadonlyArray<string>): Promise<Measured> => {
+  const { values } = parseArgs({ args: [...options], options: { rows: { type: "string", default: "600000" }, rounds: { type: "string", default: "2" } } })
+  const [rows, rounds] = [Number(values.rows), Number(values.rounds)]
+  await using sink = await Sink.connect(servers.brokers)
+  await using client = await connect(servers)
+  await client.query(Signals.createTable)
+  await client.query(`create publication ${publication} for table ${Signals.table}`)
+  const arms: ReadonlyArray<Arm> = [
+    receiveOnly(servers, client, rows),
+    debezium(servers, client, sink, rows),
+    await ours("ours", {}, servers, sink, rows, rounds),
+    await ours("ours again", {}, servers, sink, rows, rounds),
+    await ours("ours, lz4", { CDC_PUBLISH_COMPRESSION: "lz4" }, servers, sink, rows, rounds)
+  ]
+  await client.query("select pg_create_logical_replication_slot($1, 'pgoutput')", [baseSlot])
+  await client.query(Signals.insertInTransactions(rows))
+  const found: Array<Sink.Arrival & { readonly arm: string; readonly round: number }> = []
+  for (let round = 1; round <= rounds; round++) {
+    for (const { measure, name } of round % 2 === 1 ? arms : arms.toReversed()) {
+      console.error(`round ${round} of ${rounds}: ${name}`)
+      found.push({ arm: name, round, ...await measure(round) })
+    }
+  }
+  return {
+    title: `${rows} inserts of ${Signals.table}, ${Signals.rowsPerTransaction} per transaction, from the WAL to a topic`,
+    rows: arms.flatMap(({ name }) => found.filter(({ arm }) => arm === name)).map(Sink.asRow)
+  }
+}
 
-const [, script, , compressions = "none,gzip,lz4,zstd", isChild] = process.argv
-if (isChild === "child") {
-  console.log(JSON.stringify(await measure(compressions)))
-} else {
-  const results = compressions.split(",").map((compression) =>
-    resultOf(execFileSync(process.execPath, [...process.execArgv, script!, String(rows), compression, "child"], { encoding: "utf8" }))
-  )
-  console.log(`${rows} inserts of outreach.bit_signals, ${rowsPerTransaction} per transaction`)
-  console.table(results)
+/** Runs with a copy of the base slot, and drops it. */
+const withCopy = async <A>(client: pg.Client, slot: string, work: () => Promise<A>): Promise<A> => {
+  await client.query("select pg_copy_logical_replication_slot($1, $2)", [baseSlot, slot])
+  try {
+    return await work()
+  } finally {
+    await client.query("select pg_drop_replication_slot($1)", [slot])
+  }
+}
+
+const receiveOnly = (servers: Servers, client: pg.Client, rows: number): Arm => ({
+  name: "pg_recvlogical",
+  measure: (round) => withCopy(client, `bench_limit_${round}`, () => ReceiveOnly.measure({ ...servers, publication, slot: `bench_limit_${round}`, rows }))
+})
+
+const debezium = (servers: Servers, client: pg.Client, sink: Sink.Sink, rows: number): Arm => ({
+  name: "Debezium, lz4",
+  measure: async (round) => {
+    const name = `bench_debezium_${round}`
+    const topic = `${name}.${Signals.table}`
+    await sink.create(topic)
+    return withCopy(client, name, async () => {
+      const connect = await Debezium.start({ ...servers, name, publication, settings: { ...Debezium.forThroughput, "snapshot.mode": "no_data" } })
+      try {
+        return await sink.arrival(topic, rows, connect.usage)
+      } finally {
+        await connect.stop()
+      }
+    })
+  }
+})
+
+/** Ours remembers its own slot, so each round has one; it was made, and the empty table snapshotted, before the first insert. */
+const ours = async (arm: string, environment: Readonly<Record<string, string>>, servers: Servers, sink: Sink.Sink, rows: number, rounds: number): Promise<Arm> => {
+  const start = (round: number) => {
+    const name = `bench_${arm.replaceAll(/\W+/g, "_")}_${round}`
+    return Capture.start({ ...servers, name, partitions: Sink.partitions, tables: Signals.table, environment }).then((capture) => ({ capture, name }))
+  }
+  for (let round = 1; round <= rounds; round++) {
+    const { capture } = await start(round)
+    await capture.snapshotted()
+    await capture.stop()
+  }
+  return {
+    name: arm,
+    measure: async (round) => {
+      const { capture, name } = await start(round)
+      try {
+        return await sink.arrival(`${name}.${Signals.table}`, rows, capture.usage)
+      } finally {
+        await capture.stop()
+      }
+    }
+  }
 }

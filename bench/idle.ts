@@ -1,18 +1,27 @@
 /**
- * What `cdc` costs with nothing to do for a minute: capture, three pipelines and HTTP in one process.
+ * What `cdc run` costs with nothing to do: capture, three pipelines and HTTP in one process.
  *
- *   DATABASE_URL=postgres://… KAFKA_BROKERS=host:port npm run bench -- bench/idle.ts [seconds]
+ *   npm run bench -- idle [--seconds 60]
  */
+import { parseArgs } from "node:util"
+import type { Measured } from "./Report.ts"
+import type { Servers } from "./Servers.ts"
 import { start } from "./System.ts"
 
-const seconds = Number(process.argv[2] ?? 60)
-const system = await start(2_000)
-try {
+export const run = async (servers: Servers, options: ReadonlyArray<string>): Promise<Measured> => {
+  const { values } = parseArgs({ args: [...options], options: { seconds: { type: "string", default: "60" } } })
+  const seconds = Number(values.seconds)
+  await using system = await start(servers, 2_000)
   await system.until(({ settled }) => settled)
-  const before = await system.usage()
+  const before = system.usage()
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
-  const after = await system.usage()
-  console.log(`idle for ${seconds} s: ${(((after.cpuSeconds - before.cpuSeconds) / seconds) * 100).toFixed(1)} % of a core, ${Math.round(after.residentBytes / 1e6)} MB resident`)
-} finally {
-  await system.close()
+  const after = system.usage()
+  return {
+    title: `All of cdc run with nothing to do for ${seconds} s`,
+    rows: [{
+      "% of a core": Number((((after.cpuSeconds - before.cpuSeconds) / seconds) * 100).toFixed(1)),
+      "RSS MB": Math.round(after.residentBytes / 1e6),
+      "peak RSS MB, since its start": Math.round(after.peakBytes / 1e6)
+    }]
+  }
 }

@@ -1,99 +1,62 @@
 /**
- * How fast existing rows are read: a table → envelopes → acknowledged by Kafka, per number of readers.
+ * How fast existing rows come into a topic.
  *
- *   DATABASE_URL=postgres://… KAFKA_BROKERS=host:port npm run bench -- bench/snapshot.ts [rows] [readers,…]
- *
- * Each number of readers has a process of its own, with this one's options for V8, and a database and a topic prefix of its own,
- * removed at the end. From the start of capture until the last row is acknowledged; CPU is the process's, of all its threads; RSS its highest.
+ *   npm run bench -- snapshot [--rows 1000000] [--rounds 1]
  */
-import { Deferred, Effect, Fiber, Layer } from "effect"
-import { execFileSync } from "node:child_process"
-import { randomBytes } from "node:crypto"
-import pg from "pg"
-import { AppConfig } from "../src/Config.ts"
-import { Kafka } from "../src/connections/Kafka.ts"
-import { Postgres } from "../src/connections/Postgres.ts"
-import * as Log from "../src/observability/Log.ts"
-import * as TopicWriter from "../src/publish/TopicWriter.ts"
-import * as CaptureLoop from "../src/run/CaptureLoop.ts"
-import { Outbox } from "../src/run/Outbox.ts"
-import * as Setup from "../src/run/Setup.ts"
-import * as Teardown from "../src/run/Teardown.ts"
+import { parseArgs } from "node:util"
+import * as Capture from "./debezium/Capture.ts"
+import * as Debezium from "./Debezium.ts"
+import type { Measured } from "./Report.ts"
+import { connect, type Servers } from "./Servers.ts"
+import * as Signals from "./Signals.ts"
+import * as Sink from "./Sink.ts"
 
-const rows = Number(process.argv[2] ?? 500_000)
-const server = process.env.DATABASE_URL
-const brokers = process.env.KAFKA_BROKERS
-if (server === undefined || brokers === undefined) throw new Error("Set DATABASE_URL and KAFKA_BROKERS.")
-
-const table = `create schema outreach; create table outreach.bit_signals (
-  signal_id uuid primary key default gen_random_uuid(), outreach_id uuid not null, signal_type text not null, signal_impact numeric(6, 2) not null,
-  source_spoke text not null, correlation_id uuid, process_id uuid, signal_metadata jsonb, decay_period_days int, decayed_impact numeric(6, 2),
-  signal_timestamp timestamptz not null default now(), processed_at timestamptz, created_at timestamptz not null default now())`
-
-const fill = `insert into outreach.bit_signals (outreach_id, signal_type, signal_impact, source_spoke, correlation_id, signal_metadata, decay_period_days)
-  select gen_random_uuid(), 'email_open', 12.5, 'people', gen_random_uuid(), '{"campaign": "spring", "step": 3}', 30 from generate_series(1, ${rows})`
-
-const measure = async (readers: number) => {
-  const name = `bench_snapshot_${randomBytes(4).toString("hex")}`
-  const admin = new pg.Client({ connectionString: server })
-  await admin.connect()
-  await admin.query(`create database ${name}`)
-  const url = new URL(server)
-  url.pathname = `/${name}`
-  const hub = new pg.Client({ connectionString: url.href })
-  await hub.connect()
-  await hub.query(table)
-  await hub.query(fill)
-  await hub.query("vacuum analyze outreach.bit_signals")
-  const services = Layer.mergeAll(Postgres.layer, Kafka.layer, Log.layer).pipe(Layer.provideMerge(AppConfig.layerOf({
-    source: { databaseUrl: url.href, slot: name, publication: name, tables: "outreach.bit_signals" },
-    snapshot: { readers },
-    kafka: { brokers, topicPrefix: name },
-    log: { level: "error" }
-  })))
-  const result = await Effect.runPromise(Effect.gen(function*() {
-    yield* Setup.setup
-    const cpu = process.cpuUsage()
-    const started = performance.now()
-    yield* untilWritten(rows)
-    const seconds = (performance.now() - started) / 1_000
-    const { system, user } = process.cpuUsage(cpu)
-    const rss = process.resourceUsage().maxRSS * 1024
-    yield* Teardown.teardownWith({ topics: true })
-    return {
-      readers,
-      "rows/s": Math.round(rows / seconds),
-      "CPU µs/row": Number(((user + system) / rows).toFixed(1)),
-      "RSS MB": Math.round(rss / 1e6)
+export const run = async (servers: Servers, options: ReadonlyArray<string>): Promise<Measured> => {
+  const { values } = parseArgs({ args: [...options], options: { rows: { type: "string", default: "1000000" }, rounds: { type: "string", default: "1" } } })
+  const rows = Number(values.rows)
+  await using client = await connect(servers)
+  await client.query(Signals.createTable)
+  await client.query("create publication bench for table outreach.bit_signals")
+  await client.query(Signals.insertInTransactions(rows))
+  await client.query("vacuum analyze outreach.bit_signals")
+  await using sink = await Sink.connect(servers.brokers)
+  const arms = [["ours", ours], ["Debezium, lz4", debezium], ["ours again", ours]] as const
+  const found: Array<Sink.Arrival & { readonly arm: string; readonly round: number }> = []
+  for (let round = 1; round <= Number(values.rounds); round++) {
+    for (const [arm, measure] of round % 2 === 1 ? arms : arms.toReversed()) {
+      console.error(`round ${round} of ${values.rounds}: ${arm}`)
+      found.push({ arm, round, ...await measure({ servers, sink, rows, name: `bench_${arm.replaceAll(/\W+/g, "_").toLowerCase()}_${round}` }) })
     }
-  }).pipe(Effect.provide(services), Effect.scoped))
-  await hub.end()
-  await admin.query(`drop database ${name} with (force)`)
-  await admin.end()
-  return result
+  }
+  return {
+    title: `${rows} existing rows of ${Signals.table} into a topic`,
+    rows: arms.flatMap(([name]) => found.filter(({ arm }) => arm === name)).map(Sink.asRow)
+  }
 }
 
-/** Runs capture until so many records are acknowledged. */
-const untilWritten = (count: number) =>
-  Effect.gen(function*() {
-    let left = count
-    const done = yield* Deferred.make<void>()
-    const counting = (options: TopicWriter.WriterOptions) =>
-      Effect.map(TopicWriter.make(options), (writer): TopicWriter.TopicWriter => ({
-        write: (records) => Effect.tap(writer.write(records), () => (left -= records.length) <= 0 ? Deferred.succeed(done, undefined) : Effect.void)
-      }))
-    const loop = yield* Effect.forkChild(CaptureLoop.run.pipe(Effect.provideService(Outbox, { open: counting })))
-    yield* Effect.raceFirst(Deferred.await(done), Fiber.join(loop))
-    yield* Fiber.interrupt(loop)
-  })
+interface Run {
+  readonly servers: Servers
+  readonly sink: Sink.Sink
+  readonly rows: number
+  /** Of topics and slot. */
+  readonly name: string
+}
 
-const [, script, , numbers = "1,2,4", isChild] = process.argv
-if (isChild === "child") {
-  console.log(JSON.stringify(await measure(Number(numbers))))
-} else {
-  const results = numbers.split(",").map((readers) =>
-    JSON.parse(execFileSync(process.execPath, [...process.execArgv, script!, String(rows), readers, "child"], { encoding: "utf8" }))
-  )
-  console.log(`${rows} rows of outreach.bit_signals`)
-  console.table(results)
+const ours = async ({ name, rows, servers, sink }: Run): Promise<Sink.Arrival> => {
+  const capture = await Capture.start({ ...servers, name, partitions: Sink.partitions, tables: Signals.table })
+  try {
+    return await sink.arrival(`${name}.${Signals.table}`, rows, capture.usage)
+  } finally {
+    await capture.stop()
+  }
+}
+
+const debezium = async ({ name, rows, servers, sink }: Run): Promise<Sink.Arrival> => {
+  await sink.create(`${name}.${Signals.table}`)
+  const connect = await Debezium.start({ ...servers, name, publication: "bench", settings: Debezium.forThroughput })
+  try {
+    return await sink.arrival(`${name}.${Signals.table}`, rows, connect.usage)
+  } finally {
+    await connect.stop()
+  }
 }

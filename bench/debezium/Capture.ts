@@ -12,6 +12,8 @@ export interface CaptureOptions {
   readonly partitions: number
   /** Comma-separated, as Postgres spells them. */
   readonly tables: string
+  /** Further settings, as their environment variables. */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 /** A `cdc capture` as users run it, as a process of its own. */
@@ -29,7 +31,7 @@ interface Status {
 
 export const start = async (options: CaptureOptions): Promise<Capture> => {
   const port = await freePort()
-  await ended(launch("setup", options, port))
+  await setUp(options, port)
   const capture = launch("capture", options, port)
   const over = ended(capture)
   over.catch(() => {}) // whoever waits is told
@@ -53,7 +55,7 @@ export const start = async (options: CaptureOptions): Promise<Capture> => {
 
 const cdc = fileURLToPath(new URL("../../bin/cdc", import.meta.url))
 
-const launch = (verb: string, { brokers, databaseUrl, name, partitions, tables }: CaptureOptions, port: number) =>
+const launch = (verb: string, { brokers, databaseUrl, environment, name, partitions, tables }: CaptureOptions, port: number) =>
   spawn(cdc, [verb], {
     env: {
       ...process.env,
@@ -65,10 +67,21 @@ const launch = (verb: string, { brokers, databaseUrl, name, partitions, tables }
       CDC_SOURCE_SLOT: name,
       CDC_SOURCE_PUBLICATION: name,
       CDC_SOURCE_TABLES: tables,
-      LOG_LEVEL: "warn"
+      LOG_LEVEL: "warn",
+      ...environment
     },
-    stdio: ["ignore", "ignore", "inherit"]
+    stdio: ["ignore", "ignore", verb === "setup" ? "pipe" : "inherit"]
   })
+
+/** What it says is shown if it fails: it warns of pipelines that these few tables are not enough for. */
+const setUp = async (options: CaptureOptions, port: number): Promise<void> => {
+  const child = launch("setup", options, port)
+  const said: Array<Buffer> = []
+  child.stderr!.on("data", (chunk: Buffer) => said.push(chunk))
+  await ended(child).catch((cause: Error) => {
+    throw new Error(`${cause.message}\n${Buffer.concat(said)}`)
+  })
+}
 
 const ended = async (child: ReturnType<typeof launch>): Promise<void> => {
   const [code, signal] = await once(child, "exit") as [number | null, NodeJS.Signals | null]
