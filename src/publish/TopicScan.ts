@@ -13,15 +13,26 @@ export interface ScannedRecord {
   readonly fate: Exclude<Fate, "other">
 }
 
+/** A record as it is found, and where. */
+export interface FoundRecord {
+  readonly partition: number
+  readonly offset: bigint
+  /** When its producer made it. */
+  readonly millis: number
+  readonly key: Buffer
+  readonly value: Buffer | null
+  readonly headers: ReadonlyArray<readonly [Buffer | null, Buffer | null]>
+}
+
 /**
- * A reading of one topic from its beginning, on and on: every record, in the order of its partition, in bounded memory. It reads what is
- * acknowledged, and what is compacted away it does not see.
+ * A reading of one topic from its beginning, on and on: what a function makes of each record, in the order of its partition, in bounded
+ * memory. It reads what is acknowledged; what is compacted away it does not see, nor what has no key.
  */
-export interface TopicScan {
+export interface TopicScan<A = ScannedRecord> {
   /** How many records there are to read, about. */
   readonly behind: Effect.Effect<bigint, KafkaError>
   /** Up to the present ends, which it asks for once; `see` has each stretch before the next is fetched. */
-  readonly toEnd: <E>(see: (records: ReadonlyArray<ScannedRecord>) => Effect.Effect<void, E>) => Effect.Effect<void, E | KafkaError>
+  readonly toEnd: <E>(see: (records: ReadonlyArray<A>) => Effect.Effect<void, E>) => Effect.Effect<void, E | KafkaError>
 }
 
 type Reader = Consumer<Buffer, Buffer, Buffer, Buffer>
@@ -34,7 +45,11 @@ const earliest = -2n
 const latest = -1n
 const controlBit = 0x20
 
-export const open = Effect.fnUntraced(function*(topic: string): Effect.fn.Return<TopicScan, KafkaError, Kafka | Scope.Scope> {
+/** `read`: undefined leaves a record out. */
+export const openWith = Effect.fnUntraced(function*<A>(
+  topic: string,
+  read: (record: FoundRecord) => A | undefined
+): Effect.fn.Return<TopicScan<A>, KafkaError, Kafka | Scope.Scope> {
   const kafka = yield* Kafka
   const reader = yield* kafka.reader("cdc-scan")
   const attempt = <A>(ask: () => Promise<A>): Effect.Effect<A, KafkaError> =>
@@ -51,7 +66,7 @@ export const open = Effect.fnUntraced(function*(topic: string): Effect.fn.Return
         const end = yield* ends
         const isBehind = (partition: number) => next[partition]! < end[partition]!
         for (let behind = [...end.keys()].filter(isBehind); behind.length > 0; behind = behind.filter(isBehind)) {
-          const { next: reached, records } = yield* attempt(() => fetch(reader, topic, next, behind)).pipe(Effect.retry(patience))
+          const { next: reached, records } = yield* attempt(() => fetch(reader, topic, next, behind, read)).pipe(Effect.retry(patience))
           yield* see(records)
           for (const [partition, offset] of reached) next[partition] = offset
         }
@@ -59,16 +74,29 @@ export const open = Effect.fnUntraced(function*(topic: string): Effect.fn.Return
   }
 })
 
+/** What each record of a table's topic makes of its key. */
+export const open = (topic: string): Effect.Effect<TopicScan, KafkaError, Kafka | Scope.Scope> =>
+  openWith(topic, ({ key, offset, partition, value }) => {
+    const fate = fateOf(value)
+    return fate === "other" ? undefined : { partition, offset, key, fate }
+  })
+
 /** For a leader that moves: seconds. Nothing that was not read is passed over. */
 const patience = { while: (error: KafkaError) => error.isRetryable, schedule: Schedule.spaced("200 millis"), times: 25 }
 
-interface Stretch {
-  readonly records: ReadonlyArray<ScannedRecord>
+interface Stretch<A> {
+  readonly records: ReadonlyArray<A>
   /** By partition: where it goes on. */
   readonly next: ReadonlyMap<number, bigint>
 }
 
-const fetch = async (reader: Reader, topic: string, next: ReadonlyArray<bigint>, partitions: ReadonlyArray<number>): Promise<Stretch> => {
+const fetch = async <A>(
+  reader: Reader,
+  topic: string,
+  next: ReadonlyArray<bigint>,
+  partitions: ReadonlyArray<number>,
+  read: (record: FoundRecord) => A | undefined
+): Promise<Stretch<A>> => {
   const metadata: ClusterMetadata = await reader.metadata({ topics: [topic], metadataMaxAge: 5_000 })
   const { id: topicId, partitions: leaders } = metadata.topics.get(topic)!
   const byLeader = Map.groupBy(partitions, (partition) => leaders[partition]!.leader)
@@ -86,17 +114,17 @@ const fetch = async (reader: Reader, topic: string, next: ReadonlyArray<bigint>,
         }))
       }]
     })))
-  const records: Array<ScannedRecord> = []
+  const records: Array<A> = []
   const reached = new Map<number, bigint>()
   for (const { partitionIndex: partition, records: batches } of answers.flatMap(({ responses }) => responses.flatMap(({ partitions }) => partitions))) {
     for (const batch of batches ?? []) {
       reached.set(partition, batch.firstOffset + BigInt(batch.lastOffsetDelta) + 1n)
       if ((batch.attributes & controlBit) !== 0) continue
-      for (const { key, offsetDelta, value } of batch.records) {
+      for (const { headers, key, offsetDelta, timestampDelta, value } of batch.records) {
         const offset = batch.firstOffset + BigInt(offsetDelta)
         if (offset < next[partition]! || key === null) continue // a batch is given whole
-        const fate = fateOf(value)
-        if (fate !== "other") records.push({ partition, offset, key, fate })
+        const found = read({ partition, offset, millis: Number(batch.firstTimestamp + timestampDelta), key, value, headers })
+        if (found !== undefined) records.push(found)
       }
     }
   }
