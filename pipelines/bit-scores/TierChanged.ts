@@ -16,7 +16,7 @@ export const TierChanged = Schema.Struct({
   after: Stood,
   cause: Schema.Struct({
     type: Schema.Literals(["signal", "decay", "replay"]).annotate({
-      description: "A signal came, changed or went; time alone; or the score was computed anew, after changed settings or a replay."
+      description: "A signal came, changed or went; time alone; or the score was computed anew (other settings, a replay), or what led here is not known (after a gap)."
     }),
     correlation_ids: Schema.Array(Schema.String).annotate({ description: "Of the signals that changed it, 1000 at the most; none of decay and replay." })
   }),

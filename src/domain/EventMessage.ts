@@ -5,13 +5,24 @@
  * Capture adds what only it knows: `id`, which is the event's position, and `source`. `attributes` are all others of CloudEvents 1.0.
  */
 export interface EventMessage {
-  /** Who made it. */
-  readonly pipeline: string
+  /** Who made it, and what is remembered of it. */
+  readonly announced: Announced
   /** Of its topic: what follows `<prefix>.events.`. */
   readonly topic: string
   /** The record's key, by field: events of one key keep their order. */
   readonly key: Readonly<Record<string, string>>
   readonly attributes: EventAttributes
+}
+
+/** What a pipeline remembers to have told of a row. Each event carries it in a header, so that its topic can be asked what was really told. */
+export interface Announced {
+  readonly pipeline: string
+  /** The row's table, by `TableName.format`. */
+  readonly target: string
+  /** By `RowKey.of`. */
+  readonly key: string
+  /** JSON, by column. */
+  readonly told: string
 }
 
 /** Source: cloudevents/spec, v1.0.2, spec.md and formats/json-format.md. */
@@ -34,12 +45,26 @@ export const encode = (message: EventMessage): string => JSON.stringify(message)
 
 /** The inverse of `encode`; undefined: anybody may write under our prefix, and this is none of ours. */
 export const decode = (content: string): EventMessage | undefined => {
-  const message = parse(content) as Partial<EventMessage> | null | undefined
-  const isOurs = typeof message?.pipeline === "string" && typeof message.topic === "string" && isRecord(message.key) && isRecord(message.attributes)
-  return isOurs ? message as EventMessage : undefined
+  const message = parse(content)
+  if (!isRecord(message) || typeof message["topic"] !== "string" || !isRecord(message["key"])) return undefined
+  const isWhole = isAnnounced(message["announced"]) && hasTexts(message["attributes"], ["type", "subject", "time", "dataschema"])
+  return isWhole ? message as unknown as EventMessage : undefined
 }
 
-const isRecord = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value)
+/** The text of a header. */
+export const encodeAnnounced = ({ key, pipeline, target, told }: Announced): string => JSON.stringify({ pipeline, target, key, told })
+
+/** The inverse of `encodeAnnounced`; undefined: anybody may write into the topic, and this is none of ours. */
+export const decodeAnnounced = (text: string): Announced | undefined => {
+  const announced = parse(text)
+  return isAnnounced(announced) && parse(announced.told) !== undefined ? announced : undefined
+}
+
+const isAnnounced = (value: unknown): value is Announced => hasTexts(value, ["pipeline", "target", "key", "told"])
+
+const hasTexts = (value: unknown, names: ReadonlyArray<string>): boolean => isRecord(value) && names.every((name) => typeof value[name] === "string")
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value)
 
 const parse = (text: string): unknown => {
   try {

@@ -7,6 +7,9 @@ export const position = "__cdc.position"
 /** On a record that was too large for its topic: the columns that it has the unavailable value for, as Postgres spells them, by comma. */
 export const columnsTooLarge = "__cdc.columns.too.large"
 
+/** On an event: what it has told of which row (`EventMessage.Announced`), as JSON. */
+export const announced = "__cdc.announced"
+
 /** On an event: how CloudEvents' Kafka binding tells the structured mode. Source: cloudevents/spec, kafka-protocol-binding.md, 3.3. */
 export const contentType = "content-type"
 

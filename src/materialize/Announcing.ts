@@ -48,6 +48,14 @@ export interface StandingRow {
   readonly isWritten: boolean
 }
 
+/** What was told of a key before. */
+export interface Told {
+  /** null: nothing that its topic knows of. */
+  readonly columns: Columns | null
+  /** As its topic says: what had been remembered was told where nobody heard it (`AnnouncedWitness.ts`). */
+  readonly corrected: boolean
+}
+
 /** What is to be told, and what to be remembered as told. */
 export interface News {
   readonly key: string
@@ -56,14 +64,20 @@ export interface News {
   readonly change: AnnouncedChange | undefined
 }
 
-/** undefined: there is none. `told`: what was told of this key before, undefined: nothing ever. */
-export const newsOf = (announcement: Announcement, row: StandingRow, told: Columns | undefined): News | undefined => {
+/** undefined: there is none. `told` undefined: nothing ever was, of this key. */
+export const newsOf = (announcement: Announcement, row: StandingRow, told: Told | undefined): News | undefined => {
   const { column, beside } = announcement
-  if (told !== undefined && told[column] === row.columns[column]) return undefined
+  const before = told?.columns ?? null
+  if (before !== null && before[column] === row.columns[column]) return told!.corrected ? { key: row.key, told: before, change: undefined } : undefined
   const after = Object.fromEntries([column, ...beside].map((name) => [name, row.columns[name] ?? null]))
   // A row that stood so before anything was told of it is what news begins from.
   if (told === undefined && !row.isWritten) return { key: row.key, told: after, change: undefined }
-  const { cause, correlations, since } = row.standing
-  const at = cause === "time" ? BigInt(since) : row.now
-  return { key: row.key, told: after, change: { key: row.key, before: told ?? null, after, cause, correlations, at } }
+  return { key: row.key, told: after, change: { key: row.key, before, after, ...reasonOf(row, told) } }
+}
+
+/** What has led from what its readers know to here is not known where that was corrected: it is told as it stands. */
+const reasonOf = ({ now, standing }: StandingRow, told: Told | undefined): Pick<AnnouncedChange, "at" | "cause" | "correlations"> => {
+  if (told?.corrected === true) return { cause: "rescored", correlations: [], at: now }
+  const { cause, correlations, since } = standing
+  return { cause, correlations, at: cause === "time" ? BigInt(since) : now }
 }

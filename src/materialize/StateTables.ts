@@ -70,7 +70,10 @@ export const sharedDdl = (schema: string): ReadonlyArray<string> => {
       pipeline text, target text, key text collate "C",
       told text not null,                     -- JSON: the announced columns
       at timestamptz not null default now(),  -- when it was announced
-      primary key (pipeline, target, key)) with (fillfactor = 70)`
+      primary key (pipeline, target, key)) with (fillfactor = 70)`,
+    `alter table ${inSchema("announced")}
+      add column if not exists topic text,                      -- of the events that told of it; null: none did, it stood so from the beginning
+      add column if not exists corrected boolean not null default false` // as its topic says, which differs from what was remembered
   ]
 }
 

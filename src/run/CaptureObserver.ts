@@ -22,6 +22,8 @@ export interface CaptureObserver {
   readonly deadLetters: (reason: string, records: number) => void
   /** All tables of which changes may be missing, each time that they were looked at; none: all is well. */
   readonly gaps: (gaps: ReadonlyArray<TableGap>) => void
+  /** Topics of events that are not there, or not the same any more, each time that they were looked at. */
+  readonly eventGaps: (topics: ReadonlyArray<string>) => void
   /** It failed, and will go on by itself. */
   readonly retrying: (error: CaptureFailure) => void
 }
@@ -38,6 +40,7 @@ export const silent: CaptureObserver = {
   snapshotTablesRemaining: ignore,
   deadLetters: ignore,
   gaps: ignore,
+  eventGaps: ignore,
   retrying: ignore
 }
 

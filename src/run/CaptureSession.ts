@@ -26,6 +26,7 @@ import * as Topics from "../publish/Topics.ts"
 import * as TypeMapping from "../publish/TypeMapping.ts"
 import * as CaptureDeadLetters from "./CaptureDeadLetters.ts"
 import { CaptureObserver } from "./CaptureObserver.ts"
+import * as EventWitness from "./EventWitness.ts"
 import * as FirstSnapshot from "./FirstSnapshot.ts"
 import * as Journal from "./Journal.ts"
 import { Outbox } from "./Outbox.ts"
@@ -74,8 +75,12 @@ const prepare = Effect.gen(function*() {
   const wanted = tables.map((relation) => ({ topic: TopicName.ofTable(kafka.topicPrefix, relation), hasKey: relation.key.length > 0 }))
   const present = new Set(wanted.map(({ topic }) => topic))
   const former = source.tables.map((table) => TopicName.ofTable(kafka.topicPrefix, table)).filter((topic) => !present.has(topic))
-  const topics = yield* Topics.verify(wanted, kafka, former, TableWatch.topicsOf(seenBefore, kafka.topicPrefix))
-  const eventTopics = yield* Topics.verify(Topics.ofEvents(kafka), kafka)
+  const events = Topics.ofEvents(kafka)
+  const seenTopics = TableWatch.topicsOf(seenBefore, kafka.topicPrefix).union(new Set((yield* EventWitness.remembered).keys()))
+  const found = yield* Topics.verify([...wanted, ...events], kafka, former, seenTopics)
+  const isOfEvents = new Set(events.map(({ topic }) => topic))
+  const topics = new Map([...found].filter(([topic]) => !isOfEvents.has(topic)))
+  const eventTopics = new Map([...found].filter(([topic]) => isOfEvents.has(topic)))
   return { before, catalogue, describe, eventTopics, generatedColumns, journal, state, tables, topics }
 })
 
@@ -120,9 +125,10 @@ const openOutlet = Effect.fnUntraced(function*({ before, eventTopics, journal, s
   }))
   const tails = yield* Tails.read(written)
   const { positions, record } = yield* verifyHeld(state, journal, tails.last, before.record.epoch)
-  const watch = yield* TableWatch.open(new Set(topics.keys()))
+  const eventStarts = yield* EventWitness.startsOf(eventTopics, record.epoch)
+  const watch = yield* TableWatch.open(new Set([...topics.keys(), ...eventStarts.keys()]))
   const sends = yield* SendAhead.make<KafkaError>()
-  return { encoder: yield* encoderOf(topics, record), positions, record, sends, tails, watch, writer }
+  return { encoder: yield* encoderOf(topics, record), eventStarts, positions, record, sends, tails, watch, writer }
 })
 
 type Outlet = Effect.Success<ReturnType<typeof openOutlet>>
@@ -146,8 +152,8 @@ const encoderOf = Effect.fnUntraced(function*(topics: Prepared["topics"], record
 
 /** The rest of the first snapshot, then for ever the stream, with re-reads beside it. */
 const work = Effect.fnUntraced(function*(prepared: Prepared, { snapshot, snapshotScope, stream }: Held, outlet: Outlet) {
-  const { kafka, source } = yield* AppConfig
-  const { describe, eventTopics, state, tables } = prepared
+  const { source } = yield* AppConfig
+  const { describe, state, tables } = prepared
   const { encoder, record, sends, tails, writer } = outlet
   yield* FirstSnapshot.finish({
     state, tails, epoch: record.epoch, encoder, writer, sends, snapshot, names: tables,
@@ -161,15 +167,24 @@ const work = Effect.fnUntraced(function*(prepared: Prepared, { snapshot, snapsho
   const sweeping = yield* sweepOf(prepared, outlet, watermarks)
   const streaming = StreamPublisher.publish({
     stream, reader, encoder, tails, writer, sends, state, watermarks, withheld,
-    events: {
-      topicPrefix: kafka.topicPrefix,
-      epoch: record.epoch,
-      partitions: new Map([...eventTopics].map(([topic, { partitions }]) => [topic, partitions]))
-    },
+    events: yield* eventsOf(prepared, outlet),
     requested: (slot) => slot === source.slot && requested.openUnsafe(),
     truncated: sweeping.truncated
   })
   return yield* Effect.raceFirst(streaming, rereading(prepared, outlet, { reader, requested, sweep: sweeping.sweep, watermarks, withheld }))
+})
+
+const eventsOf = Effect.fnUntraced(function*({ eventTopics }: Prepared, { eventStarts, record }: Outlet) {
+  const { kafka, publish } = yield* AppConfig
+  const limitOf = ({ maxMessageBytes }: Topics.Topic) => Math.min(publish.maxRecordBytes, TooLarge.largestIn(maxMessageBytes))
+  return {
+    topicPrefix: kafka.topicPrefix,
+    epoch: record.epoch,
+    topics: new Map([...eventStarts].map(([topic, from]) => {
+      const found = eventTopics.get(topic)!
+      return [topic, { partitions: found.partitions, maxRecordBytes: limitOf(found), from }]
+    }))
+  }
 })
 
 const changeReader = Effect.fnUntraced(function*({ catalogue }: Prepared) {

@@ -9,6 +9,9 @@ export const captureCheck = "capture"
 /** Whether the topics have all of the captured tables; a failing one names each table and the remedy. */
 const tablesCheck = "captured tables"
 
+/** Whether events have topics to go to. */
+const eventsCheck = "event topics"
+
 /** What capture tells becomes a check and metrics. */
 export const layer = Layer.effect(CaptureObserver, Effect.gen(function*() {
   const health = yield* Health
@@ -22,6 +25,11 @@ export const layer = Layer.effect(CaptureObserver, Effect.gen(function*() {
       gaps.length === 0
         ? health.ok(tablesCheck)
         : health.failing(tablesCheck, gaps.map(({ remedy, table, why }) => `${table}: ${why} (remedy: ${remedy})`).join("; ")),
+    eventGaps: (topics) =>
+      topics.length === 0
+        ? health.ok(eventsCheck)
+        : health.failing(eventsCheck, `${topics.join(", ")}: deleted, and events have nowhere to go ` +
+          "(remedy: `cdc setup` makes the topic again; what was not heard is then announced again)"),
     retrying: (error) => {
       health.failing(captureCheck, error.message)
       counts.retrying(error)

@@ -1,6 +1,7 @@
 import { Effect, Redacted } from "effect"
 import * as CapturedTables from "../capture/CapturedTables.ts"
 import * as CaptureState from "../capture/CaptureState.ts"
+import * as EventTopics from "../capture/EventTopics.ts"
 import * as Identity from "../capture/Identity.ts"
 import * as Preflight from "../capture/Preflight.ts"
 import * as Publication from "../capture/Publication.ts"
@@ -105,6 +106,7 @@ const makeTopics = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTable
   yield* CaptureState.make(source.stateSchema, source.slot).createTables(postgres)
   yield* Rereads.make(source.stateSchema, source.slot).createTable(postgres)
   yield* CapturedTables.make(source.stateSchema, source.slot).createTable(postgres)
+  yield* EventTopics.make(source.stateSchema, source.slot).createTable(postgres)
   yield* createSharedTables(postgres, source.stateSchema)
   return [
     report("topics", created, wanted.length - created.length, `${kafka.partitions} partitions each`),

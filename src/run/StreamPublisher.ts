@@ -1,13 +1,12 @@
 import { Effect, type Scope } from "effect"
 import type { CaptureError } from "../capture/CaptureError.ts"
 import type { CaptureState } from "../capture/CaptureState.ts"
-import type { ChangeReader, Commit, Mark } from "../capture/ChangeReader.ts"
+import type { ChangeReader, Commit } from "../capture/ChangeReader.ts"
 import * as Rereads from "../capture/Rereads.ts"
 import type { ReplicationStream } from "../capture/ReplicationStream.ts"
 import type { KafkaError } from "../connections/KafkaError.ts"
 import { Postgres } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
-import * as Lsn from "../domain/Lsn.ts"
 import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
 import * as Position from "../domain/Position.ts"
 import type { Relation, RowChange } from "../domain/RowChange.ts"
@@ -15,11 +14,11 @@ import * as TableName from "../domain/TableName.ts"
 import type { RecordEncoder } from "../publish/RecordEncoder.ts"
 import type { Tails } from "../publish/Tails.ts"
 import type { TopicWriter } from "../publish/TopicWriter.ts"
-import { encodeEvent, type EventEncoderOptions } from "../publish/EventEncoder.ts"
 import { CaptureObserver } from "./CaptureObserver.ts"
 import * as Encoding from "./Encoding.ts"
 import { writeObserved } from "./Outbox.ts"
 import type { SendAhead } from "./SendAhead.ts"
+import * as StreamedEvents from "./StreamedEvents.ts"
 import type { Watermarks } from "./Watermarks.ts"
 import type { WithheldTables } from "./WithheldTables.ts"
 
@@ -27,7 +26,7 @@ export interface StreamWork {
   readonly stream: ReplicationStream
   readonly reader: ChangeReader
   readonly encoder: RecordEncoder
-  readonly events: EventEncoderOptions & { readonly epoch: number }
+  readonly events: StreamedEvents.EventOptions
   /** Read after the slot was taken: what they hold is not written again. */
   readonly tails: Tails
   readonly writer: TopicWriter
@@ -51,30 +50,32 @@ export const publish = Effect.fnUntraced(function*(
   const observer = yield* CaptureObserver
   const progress = yield* recordProgress(work.state)
   const withoutHeld = dropHeld(work.tails)
-  const recordsOf = Effect.fnUntraced(function*(changes: ReadonlyArray<RowChange>, events: ReadonlyArray<OutgoingRecord>) {
+  const events = StreamedEvents.make(work.events)
+  /** With the events up to here. */
+  const recordsOf = Effect.fnUntraced(function*(changes: ReadonlyArray<RowChange>) {
     const { encoded, published } = yield* encodePublishable(work, changes)
     work.watermarks.passed(published, encoded)
     Encoding.count(published, (change, op, count) => observer.changes(TableName.format(change.relation), op, count))
-    return withoutHeld(events.length === 0 ? encoded : [...encoded, ...events])
+    const told = events.take()
+    return withoutHeld(told.length === 0 ? encoded : [...encoded, ...told])
   })
   for (;;) {
     const messages = yield* work.stream.take
     const { changes, commits, lastCommit, marks } = yield* work.reader.read(messages)
     let sent = 0
-    let events: Array<OutgoingRecord> = []
     for (const mark of marks) {
-      if (mark.event !== undefined) events.push(...yield* eventOf(work.events, mark.event, mark.content))
+      events.add(mark)
       if (mark.prefix === Rereads.requestPrefix) work.requested(mark.content)
       const action = work.watermarks.actionAt(mark)
       if (action === undefined) continue
-      const before = yield* recordsOf(changes.slice(sent, mark.changesBefore), events)
+      const before = yield* recordsOf(changes.slice(sent, mark.changesBefore))
       sent = mark.changesBefore
       yield* work.sends.submit(writeObserved(work.writer, before))
-      events = []
       yield* work.sends.flush
       yield* action
     }
-    const records = yield* recordsOf(sent === 0 ? changes : changes.slice(sent), events)
+    const records = yield* recordsOf(sent === 0 ? changes : changes.slice(sent))
+    yield* events.report
     observer.transactions(commits)
     const truncated = work.withheld.publishable(changes).filter(({ kind }) => kind === "truncate")
     if (truncated.length === 0) {
@@ -105,20 +106,6 @@ const encodePublishable = (
       Effect.catch((error) => Effect.andThen(work.withheld.withhold(error), encodePublishable(work, changes)))
     )
   })
-
-/** An event's record, or none: anybody may write messages, and one that can't be used must not stop the rest. */
-const eventOf = Effect.fnUntraced(function*(
-  options: StreamWork["events"],
-  { order, transaction }: NonNullable<Mark["event"]>,
-  content: string
-) {
-  const record = encodeEvent(options, content, { epoch: options.epoch, commitLsn: transaction.commitLsn, order })
-  if (record !== undefined) return [record]
-  yield* Effect.logError("a message in the WAL under our prefix is no event that can be published, and is left out: is its topic in kafka.eventTopics?", {
-    commitLsn: Lsn.format(transaction.commitLsn), order
-  })
-  return []
-})
 
 /**
  * The only place where the slot's position moves because of a commit: sends are done one after the other, so everything up

@@ -1,6 +1,7 @@
 import { Context, Deferred, Effect, type Scope } from "effect"
 import { CaptureError } from "../capture/CaptureError.ts"
 import * as CapturedTables from "../capture/CapturedTables.ts"
+import * as EventTopics from "../capture/EventTopics.ts"
 import * as Rereads from "../capture/Rereads.ts"
 import * as TableSighting from "../capture/TableSighting.ts"
 import { AppConfig } from "../Config.ts"
@@ -14,13 +15,14 @@ import * as TopicName from "../domain/TopicName.ts"
 import { lossOf, type TopicIdentity } from "../domain/TopicIdentity.ts"
 import { KnownEnds } from "../publish/KnownEnds.ts"
 import * as TopicIdentities from "../publish/TopicIdentities.ts"
+import * as Topics from "../publish/Topics.ts"
 import { addedTables, forgetRemoved } from "./AddedTables.ts"
 import { CaptureObserver } from "./CaptureObserver.ts"
 
 /**
  * Whether what capture publishes is still all of each table: compares tables and topics with what is remembered, at the beginning of
  * a session and then every few seconds. A table of which changes may be missing is marked gapped, and stays so until `cdc snapshot`
- * has read it again; the others go on.
+ * has read it again; the others go on. Topics of events are looked at beside: what becomes of their events, `EventWitness` says.
  */
 export interface TableWatch {
   /** Told by the writer what Kafka has acknowledged. */
@@ -43,7 +45,9 @@ export const open = Effect.fnUntraced(function*(
   const { checkMillis, checksPerTopicCheck } = yield* Pace
   const state = CapturedTables.make(source.stateSchema, source.slot)
   const topicOf = (name: TableName.TableName) => TopicName.ofTable(kafka.topicPrefix, name)
-  const all = source.tables.map(topicOf)
+  const eventTopics = Topics.ofEvents(kafka).map(({ topic }) => topic)
+  const eventState = EventTopics.make(source.stateSchema, source.slot)
+  const all = [...source.tables.map(topicOf), ...eventTopics]
   const topicsChanged = yield* Deferred.make<never, CaptureError>()
 
   yield* forgetRemoved
@@ -74,14 +78,17 @@ export const open = Effect.fnUntraced(function*(
       if (gap !== undefined) gaps.push(gap)
     }
     observer.gaps(gaps)
+    observer.eventGaps(eventTopics.filter((topic) => !topics.has(topic) || ends.losses.has(topic)))
   })
 
-  const noteEnds = Effect.suspend(() => {
+  const noteEnds = Effect.gen(function*() {
     const now = ends.now
-    const moved = source.tables.filter((name) => now.get(topicOf(name))?.ends.join() !== noted.get(topicOf(name))?.ends.join())
-    if (moved.length === 0) return Effect.void
+    const hasMoved = (topic: string) => now.get(topic)?.ends.join() !== noted.get(topic)?.ends.join()
+    const moved = source.tables.filter((name) => hasMoved(topicOf(name)))
+    const movedEvents = eventTopics.filter(hasMoved)
     noted = now
-    return state.noteEnds(sql, new Map(moved.map((name) => [TableName.format(name), now.get(topicOf(name))!.ends])))
+    if (moved.length > 0) yield* state.noteEnds(sql, new Map(moved.map((name) => [TableName.format(name), now.get(topicOf(name))!.ends])))
+    if (movedEvents.length > 0) yield* eventState.noteEnds(sql, new Map(movedEvents.map((topic) => [topic, now.get(topic)!.ends])))
   })
 
   const beginAgain = (why: string) =>

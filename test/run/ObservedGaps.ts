@@ -5,6 +5,7 @@ import * as TableWatch from "../../src/run/TableWatch.ts"
 
 /** The gaps of a capture that runs with these services, as it tells them. */
 export const observeGaps = () => {
+  const waitingForEvents = new Set<{ readonly count: number; readonly seen: Deferred.Deferred<ReadonlyArray<string>> }>()
   const waiting = new Set<{ readonly is: (gaps: ReadonlyArray<TableGap>) => boolean; readonly seen: Deferred.Deferred<ReadonlyArray<TableGap>> }>()
   const observer: CaptureObserver.CaptureObserver = {
     ...CaptureObserver.silent,
@@ -14,6 +15,9 @@ export const observeGaps = () => {
         waiting.delete(waiter)
         Deferred.doneUnsafe(waiter.seen, Effect.succeed(gaps))
       }
+    },
+    eventGaps: (topics) => {
+      for (const waiter of waitingForEvents) if (waiter.count === topics.length) Deferred.doneUnsafe(waiter.seen, Effect.succeed(topics))
     }
   }
   /** Until a look from now on finds such gaps. */
@@ -32,6 +36,13 @@ export const observeGaps = () => {
     observed,
     /** Of one table, why. */
     gapOf: (table: string) => Effect.map(until((gaps) => gaps.some((gap) => gap.table === table)), (gaps) => gaps.find((gap) => gap.table === table)!),
+    /** Until a look from now on finds so many topics of events gone. */
+    eventGapsAre: (count: number) =>
+      Effect.suspend(() => {
+        const waiter = { count, seen: Deferred.makeUnsafe<ReadonlyArray<string>>() }
+        waitingForEvents.add(waiter)
+        return Deferred.await(waiter.seen)
+      }),
     none: until((gaps) => gaps.length === 0)
   }
 }

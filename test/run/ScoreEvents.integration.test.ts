@@ -6,7 +6,7 @@ import { disorder, envelope, withCapture } from "./CaptureFixture.ts"
 const options = { tables: "public.orders", ddl: "create table public.orders (id int primary key)" }
 const emit = (key: string, step: number) => {
   const content = EventMessage.encode({
-    pipeline: "made", topic: "bit-score-tier-changed", key: { outreach_id: key },
+    announced: { pipeline: "made", target: "public.made", key, told: JSON.stringify({ step }) }, topic: "bit-score-tier-changed", key: { outreach_id: key },
     attributes: { type: "t", subject: key, time: "2026-01-01T00:00:00.000000Z", dataschema: "urn:x", data: { step } }
   })
   return `select pg_logical_emit_message(true, '${EventMessage.prefix}', '${content}')`
