@@ -1,6 +1,7 @@
-import { Effect, Schedule, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import { Kafka } from "../connections/Kafka.ts"
-import { fromCause, KafkaError } from "../connections/KafkaError.ts"
+import type { KafkaError } from "../connections/KafkaError.ts"
+import * as TopicLog from "../connections/TopicLog.ts"
 import { deadLetter } from "../domain/Headers.ts"
 import type { RawRecord } from "../domain/SourceChange.ts"
 
@@ -9,15 +10,6 @@ export interface StoredLetter {
   readonly record: RawRecord
   readonly lacksValue: boolean
 }
-
-/** Of one fetch; what bounds the memory. */
-const fetchMaxBytes = 8_388_608
-const readUncommitted = 0
-const earliest = -2n
-const latest = -1n
-const controlBit = 0x20
-/** For a leader that moves: seconds. */
-const patience = { while: (error: KafkaError) => error.isRetryable, schedule: Schedule.spaced("200 millis"), times: 25 }
 
 /**
  * Reads a topic of dead letters from its first record to its present end; `see` has each fetch before the next is made. A letter may
@@ -30,43 +22,9 @@ export const readDeadLetters = Effect.fnUntraced(function*<E, R>(
   const kafka = yield* Kafka
   const isThere = yield* kafka.admin("Listing topics", async (admin) => (await admin.listTopics()).includes(topic))
   if (!isThere) return
-  const reader = yield* kafka.reader("cdc-dead-letters")
-  const attempt = <A>(ask: () => Promise<A>): Effect.Effect<A, KafkaError> =>
-    Effect.tryPromise({ try: ask, catch: (cause) => cause instanceof KafkaError ? cause : fromCause(`Reading topic ${topic}`, cause) })
-  const offset = (timestamp: bigint) =>
-    attempt(async () => (await reader.listOffsets({ topics: [topic], timestamp, isolationLevel: readUncommitted })).get(topic)![0]!)
-  const end = yield* offset(latest)
-  for (let next = yield* offset(earliest); next < end;) {
-    const fetched = yield* attempt(async () => {
-      const { id: topicId, partitions } = (await reader.metadata({ topics: [topic], metadataMaxAge: 5_000 })).topics.get(topic)!
-      const answer = await reader.fetch({
-        node: partitions[0]!.leader,
-        minBytes: 1,
-        maxBytes: fetchMaxBytes,
-        maxWaitTime: 50,
-        isolationLevel: readUncommitted,
-        topics: [{
-          topicId,
-          partitions: [{ partition: 0, fetchOffset: next, currentLeaderEpoch: -1, lastFetchedEpoch: -1, partitionMaxBytes: fetchMaxBytes }]
-        }]
-      })
-      const letters: Array<StoredLetter> = []
-      let reached = next
-      for (const batch of answer.responses.flatMap(({ partitions }) => partitions).flatMap(({ records }) => records ?? [])) {
-        reached = batch.firstOffset + BigInt(batch.lastOffsetDelta) + 1n
-        if ((batch.attributes & controlBit) !== 0) continue
-        for (const { headers, key, offsetDelta, value } of batch.records) {
-          if (batch.firstOffset + BigInt(offsetDelta) < next) continue // a batch is given whole
-          const letter = letterOf(key, value, headers)
-          if (letter !== undefined) letters.push(letter)
-        }
-      }
-      if (reached === next) throw new KafkaError({ reason: "unreachable", message: `Reading topic ${topic}: the broker gave nothing of what it has` })
-      return { letters, reached }
-    }).pipe(Effect.retry(patience))
-    yield* see(fetched.letters)
-    next = fetched.reached
-  }
+  const log = yield* TopicLog.open(topic, "cdc-dead-letters")
+  yield* log.toEnd((records) =>
+    see(records.flatMap(({ headers, key, value }) => letterOf(key, value, headers) ?? [])))
 })
 
 /** undefined: written by nobody of ours. */

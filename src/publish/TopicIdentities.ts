@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import { Kafka } from "../connections/Kafka.ts"
 import { fromCause, type KafkaError } from "../connections/KafkaError.ts"
+import * as TopicLog from "../connections/TopicLog.ts"
 import type { TopicIdentity } from "../domain/TopicIdentity.ts"
 
 /** Where a batch was written, as the broker answers. */
@@ -23,12 +24,9 @@ export const read = (topics: ReadonlyArray<string>): Effect.Effect<ReadonlyMap<s
     return yield* Effect.tryPromise({
       try: async () => {
         const metadata = await reader.metadata({ topics: [...present], forceUpdate: true })
-        const ends = await reader.listOffsets({ topics: [...present], timestamp: latest, isolationLevel: readUncommitted })
+        const ends = await TopicLog.offsets(reader, present, "latest")
         return new Map(present.map((topic): [string, TopicIdentity] => [topic, { id: metadata.topics.get(topic)!.id, ends: ends.get(topic)! }]))
       },
       catch: (cause) => fromCause("Looking at the topics", cause)
     })
   }))
-
-const latest = -1n
-const readUncommitted = 0

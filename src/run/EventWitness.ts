@@ -6,6 +6,7 @@ import type { Kafka } from "../connections/Kafka.ts"
 import type { KafkaError } from "../connections/KafkaError.ts"
 import { Postgres } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
+import * as TopicLog from "../connections/TopicLog.ts"
 import * as EventMessage from "../domain/EventMessage.ts"
 import * as Headers from "../domain/Headers.ts"
 import type * as Lsn from "../domain/Lsn.ts"
@@ -15,7 +16,6 @@ import * as AnnouncedWitness from "../materialize/AnnouncedWitness.ts"
 import { createSharedTables } from "../materialize/Registration.ts"
 import * as TopicIdentities from "../publish/TopicIdentities.ts"
 import * as Topics from "../publish/Topics.ts"
-import * as TopicScan from "../publish/TopicScan.ts"
 
 /** What is remembered of the topics of events before a session begins, by name. */
 export const remembered = Effect.gen(function*() {
@@ -89,13 +89,13 @@ const ask = Effect.fnUntraced(function*({ epoch, identity, known, name, settings
 /** Of each row the last event. */
 const lastOf = Effect.fnUntraced(function*(topic: string) {
   const last = new Map<string, AnnouncedWitness.PublishedEvent>()
-  const scan = yield* TopicScan.openWith(topic, ({ headers, millis }) => {
-    const header = headers.find(([name]) => name?.toString() === Headers.announced)?.[1]
-    const announced = EventMessage.decodeAnnounced(header?.toString() ?? "")
-    return announced === undefined ? undefined : { ...announced, millis }
-  })
-  yield* scan.toEnd((events) => Effect.sync(() => {
-    for (const event of events) last.set(JSON.stringify([event.pipeline, event.target, event.key]), event)
+  const log = yield* TopicLog.open(topic, "cdc-events")
+  yield* log.toEnd((records) => Effect.sync(() => {
+    for (const { headers, millis } of records) {
+      const header = headers.find(([name]) => name?.toString() === Headers.announced)?.[1]
+      const announced = EventMessage.decodeAnnounced(header?.toString() ?? "")
+      if (announced !== undefined) last.set(JSON.stringify([announced.pipeline, announced.target, announced.key]), { ...announced, millis })
+    }
   }))
   return [...last.values()]
 }, Effect.scoped)

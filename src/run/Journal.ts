@@ -1,10 +1,9 @@
-import type { Consumer } from "@platformatic/kafka"
 import { Effect, Scope } from "effect"
-import { setTimeout } from "node:timers/promises"
 import type { JournalEntry } from "../capture/SlotState.ts"
 import { AppConfig } from "../Config.ts"
 import { Kafka } from "../connections/Kafka.ts"
-import { fromCause, type KafkaError } from "../connections/KafkaError.ts"
+import type { KafkaError } from "../connections/KafkaError.ts"
+import * as TopicLog from "../connections/TopicLog.ts"
 import * as Lsn from "../domain/Lsn.ts"
 import type { Position } from "../domain/Position.ts"
 import * as TopicName from "../domain/TopicName.ts"
@@ -46,10 +45,12 @@ export const open = Effect.fnUntraced(function*(slot: string): Effect.fn.Return<
 
   const isThere = kafka.admin("Looking for the journal", async (admin) => (await admin.listTopics()).includes(topic))
   const readAll = Effect.scoped(Effect.gen(function*() {
-    if (!(yield* isThere)) return new Map<string, JournalEntry>()
-    const reader = yield* kafka.reader("cdc-journal")
-    return yield* Effect.tryPromise({ try: () => readFurthest(reader, topic), catch: (cause) => fromCause("Reading the journal", cause) })
-  }))
+    const entries = new Map<string, JournalEntry>()
+    if (!(yield* isThere)) return entries
+    const log = yield* TopicLog.open(topic, "cdc-journal") // from the beginning, which compaction keeps near
+    yield* log.toEnd((records) => Effect.sync(() => records.forEach(({ key, value }) => apply(entries, key, value))))
+    return entries
+  })).pipe(Effect.provideService(Kafka, kafka))
   return {
     read: Effect.map(readAll, (entries) => entries.get(slot)),
     verifyTopic: Effect.filterOrFail(isThere, (there) => there, () =>
@@ -104,36 +105,7 @@ const topicConfig = [
   { name: "min.cleanable.dirty.ratio", value: "0.1" }
 ]
 
-const fetchMaxBytes = 4_194_304
-const earliest = -2n
-const latest = -1n
-const readUncommitted = 0
-
-/** By slot, from the topic's beginning, which compaction keeps near. Of a slot's entries the furthest counts, since a slot never goes back. */
-const readFurthest = async (reader: Consumer<Buffer, Buffer, Buffer, Buffer>, topic: string): Promise<Map<string, JournalEntry>> => {
-  const { id, partitions } = (await reader.metadata({ topics: [topic], forceUpdate: true })).topics.get(topic)!
-  const offset = async (timestamp: bigint) =>
-    (await reader.listOffsets({ topics: [topic], timestamp, isolationLevel: readUncommitted })).get(topic)![0]!
-  const entries = new Map<string, JournalEntry>()
-  const end = await offset(latest)
-  for (let cursor = await offset(earliest); cursor < end;) {
-    const { responses, throttleTimeMs } = await reader.fetch({
-      node: partitions[0]!.leader, minBytes: 1, maxBytes: fetchMaxBytes, maxWaitTime: 50, isolationLevel: readUncommitted,
-      topics: [{ topicId: id, partitions: [{ partition: 0, fetchOffset: cursor, currentLeaderEpoch: -1, lastFetchedEpoch: -1, partitionMaxBytes: fetchMaxBytes }] }]
-    })
-    const batches = responses[0]?.partitions[0]?.records ?? []
-    if (batches.length === 0 && throttleTimeMs > 0) await setTimeout(throttleTimeMs) // over its quota: that says nothing of the journal (KIP-219)
-    else if (batches.length === 0) break // the rest is compacted away
-    for (const batch of batches) {
-      cursor = batch.firstOffset + BigInt(batch.lastOffsetDelta) + 1n
-      if ((batch.attributes & controlBit) === 0) for (const { key, value } of batch.records) apply(entries, key, value)
-    }
-  }
-  return entries
-}
-
-const controlBit = 0x20
-
+/** Of a slot's entries the furthest counts, since a slot never goes back. */
 const apply = (entries: Map<string, JournalEntry>, key: Buffer | null, value: Buffer | null): void => {
   const { slot } = JSON.parse(String(key)) as { readonly slot: string }
   if (value === null) return void entries.delete(slot)
