@@ -88,7 +88,8 @@ const scores = (rules: Settings): Group => ({
     },
     stamps: { last_scored_at: { type: "timestamptz", value: "evaluated" }, updated_at: { type: "timestamptz", value: "written" } },
     insert: true,
-    parent: { table: TableName("outreach", "outreach"), column: "outreach_id" }
+    parent: { table: TableName("outreach", "outreach"), column: "outreach_id" },
+    backing: { table: TableName("outreach", "bit_signals"), column: "outreach_id" }
   },
   announce: announceTier,
   render: (state, now) => {

@@ -50,7 +50,7 @@ export class Postgres extends Context.Service<Postgres, Sql & {
         Effect.acquireUseRelease(
           run("Connecting to Postgres", () => pool.connect()),
           (client) =>
-            run("Opening a transaction", () => client.query("begin")).pipe(
+            run("Opening a transaction", () => client.query(begin)).pipe(
               Effect.andThen(work(sqlOn(client))),
               Effect.tap(() => run("Committing", () => client.query("commit")))
             ),
@@ -79,6 +79,9 @@ export class Postgres extends Context.Service<Postgres, Sql & {
     })
   )
 }
+
+/** A process that is frozen, or cut off, keeps what its transaction has locked no longer than this: then the server ends its session. */
+const begin = "begin; set local idle_in_transaction_session_timeout = '30s'"
 
 /** A peer that vanished without a word shows within a minute or two, not after the two hours of most systems. */
 const keptAlive = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 }

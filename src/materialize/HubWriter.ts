@@ -5,7 +5,8 @@ import * as TableName from "../domain/TableName.ts"
 import { makeAnnouncer } from "./Announcer.ts"
 import type { Folded } from "./Folding.ts"
 import { groupId, type GroupKey } from "./GroupStore.ts"
-import { makeMirrorWriter } from "./MirrorWriter.ts"
+import * as Holding from "./Holding.ts"
+import { makeMirrorWriter, mirrorKey } from "./MirrorWriter.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { StateTables } from "./StateTables.ts"
 import { makeTargetWriter } from "./TargetWriter.ts"
@@ -16,7 +17,7 @@ export interface HubOutcome {
   readonly written: number
   /** Rows that wait for their parent to appear. */
   readonly orphans: number
-  /** Keys of rows that somebody held, by their table. */
+  /** Keys of rows that somebody held, or that were too many for one transaction, by their table. */
   readonly held: ReadonlyMap<string, ReadonlyArray<string>>
 }
 
@@ -54,19 +55,22 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
       yield* remember(sql, folded)
       const announcements = yield* Effect.forEach([...folded.rows], ([name, rows]) => Effect.map(announcers.get(name)!.begin(sql, rows), (tell) => [name, tell] as const))
       const tellOf = new Map(announcements)
-      yield* sql.query("Limiting the wait for locks", "set local lock_timeout = '100ms'") // below deadlock_timeout: the hub is never the victim
+      yield* Holding.begin(sql)
+      const allow = Holding.makeAllowance()
       const outcome = { written: 0, orphans: 0, held: new Map<string, ReadonlyArray<string>>() }
       for (const [name, rows] of folded.rows) {
-        const written = yield* writers.get(name)!.write(sql, rows)
+        const [now, later] = allow(rows)
+        const written = yield* writers.get(name)!.write(sql, now)
         yield* tellOf.get(name)!(written)
         outcome.written += written.written
         outcome.orphans += written.orphans.length
-        outcome.held.set(TableName.format(pipeline.groups[name]!.target.table), written.held)
+        outcome.held.set(TableName.format(pipeline.groups[name]!.target.table), [...written.held, ...later.map(({ key }) => key)])
       }
       if (mirror !== undefined && folded.mirrors.length > 0) {
-        const { held, written } = yield* mirror.write(sql, folded.mirrors)
+        const [now, later] = allow(folded.mirrors)
+        const { held, written } = yield* mirror.write(sql, now)
         outcome.written += written
-        outcome.held.set(TableName.format(mirror.target.table), held)
+        outcome.held.set(TableName.format(mirror.target.table), [...held, ...later.map(mirrorKey)])
       }
       return outcome
     })

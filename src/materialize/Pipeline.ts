@@ -153,6 +153,8 @@ export interface Target {
   /** Missing rows that are backed are inserted, under a lock on the parent if the key's first column refers to one; or never. */
   readonly insert: boolean
   readonly parent?: { readonly table: TableName; readonly column: string }
+  /** Rows that a row of ours stands on, by a column that holds its key: while somebody has all of them locked, to delete them, none is inserted. */
+  readonly backing?: { readonly table: TableName; readonly column: string }
 }
 
 export type SqlType = "uuid" | "text" | "integer" | "numeric" | "timestamptz" | "timestamp" | "jsonb"

@@ -5,6 +5,7 @@ import * as RowKey from "../domain/RowKey.ts"
 import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
 import type { Standing } from "./Announcing.ts"
+import { lockWaitMillis } from "./Holding.ts"
 import type { Columns, Target } from "./Pipeline.ts"
 
 /** A row as it should be. */
@@ -75,7 +76,7 @@ export const makeTargetWriter = (target: Target) => {
   const insertRequired = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>) {
     yield* sql.query("Limiting the wait for inserts", `set local lock_timeout = '${insertWaitMillis}ms'`)
     const inserted = yield* insertFree(sql, rows, { left: maxWaits })
-    yield* sql.query("Limiting the wait for locks", "set local lock_timeout = '100ms'")
+    yield* sql.query("Limiting the wait for locks", `set local lock_timeout = '${lockWaitMillis}ms'`)
     const left = without(rows, inserted)
     if (left.length === 0 || sqlOf.parentsOf === undefined) return { inserted, held: left.map((row) => row.key), orphans: [] }
     const found = yield* sql.query<Found>(`Looking up parents of ${sqlOf.name}`, sqlOf.parentsOf, keysOf(left.map((row) => row.key)))
@@ -140,7 +141,7 @@ interface Found {
 export type TargetWriter = ReturnType<typeof makeTargetWriter>
 
 /** Somebody else's insert is waited for this long, and so often in one transaction: meanwhile we hold rows of the hub ourselves. */
-const insertWaitMillis = 10
+const insertWaitMillis = 2
 const maxWaits = 20
 /** SQLSTATE, Postgres manual, appendix A. */
 const lockNotAvailable = "55P03"
@@ -178,7 +179,7 @@ const compile = (target: Target) => {
   const stampValues = stamps.map(([, stamp]) => stampSql(stamp))
   const written = [...columns.map(([column]) => quoteIdentifier(column)), ...stamps.map(([column]) => quoteIdentifier(column))]
   const keyColumns = keys.map(([column]) => quoteIdentifier(column))
-  const { parent } = target
+  const { backing, parent } = target
   const parents = parent === undefined ? undefined : `${TableName.toSql(parent.table)} p join want w on w.k0 = p.${quoteIdentifier(parent.column)}`
 
   return {
@@ -190,9 +191,11 @@ const compile = (target: Target) => {
       from want w, free where ${isKeyOf("t")} and free.n = w.n and ${differs} returning w.n`,
     differing: `with ${wanted}
       select w.n, ${isAbsent} as is_missing from want w left join ${table} t on ${isKeyOf("t")} where ${isAbsent} or ${differs}`,
-    insert: `with ${wanted}${parents === undefined ? "" : `, parent as materialized (select w.n from ${parents} for key share of p skip locked)`},
+    insert: `with ${wanted}${parents === undefined ? "" : `, parent as materialized (select w.n from ${parents} for key share of p skip locked)`}
+        ${backing === undefined ? "" : `, backed as materialized (${backedSql(backing)})`},
       inserted as (insert into ${table} (${[...keyColumns, ...written].join(", ")})
         select ${[...keyNames.map((name) => `w.${name}`), ...values, ...stampValues].join(", ")} from want w${parents === undefined ? "" : " join parent on parent.n = w.n"}
+          ${backing === undefined ? "" : " join backed on backed.n = w.n"}
         on conflict do nothing returning ${keyColumns.join(", ")})
       select w.n from inserted i join want w on ${isKeyOf("i")}`,
     parentsOf: parents === undefined ? undefined : `with ${wantedKeys} select w.n from ${parents}`,
@@ -205,6 +208,16 @@ const compile = (target: Target) => {
          select w.n, (extract(epoch from t.${quoteIdentifier(evaluated[0])}) * 1000000)::bigint as at from ${table} t join want w on ${isKeyOf("t")}
          where t.${quoteIdentifier(evaluated[0])} is not null and isfinite(t.${quoteIdentifier(evaluated[0])})`
   }
+}
+
+/**
+ * Who archives deletes what refers to a row, and then the row. What it has deleted already is locked until it commits; a row that is
+ * inserted behind its back would make its last statement fail. Where one is free, our lock makes its delete wait, and then find our row.
+ */
+const backedSql = ({ column, table }: NonNullable<Target["backing"]>): string => {
+  const rows = `from ${TableName.toSql(table)} b where b.${quoteIdentifier(column)} = w.k0`
+  return `select w.n from want w cross join lateral (select ${rows} limit 1 for key share skip locked) b
+    union all select w.n from want w where not exists (select ${rows})`
 }
 
 const stampSql = ({ type, value }: { readonly type: "timestamptz" | "timestamp"; readonly value: "evaluated" | "written" }): string => {

@@ -24,7 +24,7 @@ const define = <const Label extends string>(
 
 /** Of messaging durations, in seconds. Source: OpenTelemetry, semantic conventions, messaging-metrics. */
 export const durationBoundaries = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
-/** Of batches: a batch holds one fetch, up to `consume.maxBatchChanges` (5,000) changes. */
+/** Of batches: a batch holds one fetch, up to `consume.maxBatchChanges` (1,000) changes. */
 const batchBoundaries = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000]
 
 export const replicationLagBytes = define("gauge", "cdc_replication_lag_bytes", ["slot"],
