@@ -1,47 +1,82 @@
+/**
+ * What pipelines cost per change, Kafka left out: prepared batches of 5,000 changes → state and aggregates, one instance.
+ *
+ *   npm run bench -- pipelines [changes] [rows]
+ *
+ * Arms: each source with a key of its own per change, and with 1,000 keys; deletes, as an archive job makes them; and 1,000 keys
+ * whose state has grown to 10³, 10⁴, … `rows` source rows. The changes are in the hub's tables, as they would be, and the WAL of inserting them is
+ * what ours is compared with. CPU is the process's, and that of Postgres' backends where it runs on the same machine. PROFILE=1 tells the time of each statement.
+ */
 import { Effect, Layer } from "effect"
-import pg from "pg"
-import { bitScores } from "../pipelines/bit-scores/BitScores.ts"
+import { catalogue } from "../pipelines/Catalogue.ts"
 import { AppConfig } from "../src/Config.ts"
 import { Postgres, type Sql } from "../src/connections/Postgres.ts"
 import { quoteIdentifier } from "../src/domain/SqlIdentifier.ts"
+import * as TableName from "../src/domain/TableName.ts"
 import { createSchema } from "../src/embedded/hub/Hub.ts"
 import { makeMaterializer } from "../src/materialize/Materializer.ts"
 import { createSharedTables, register } from "../src/materialize/Registration.ts"
-import { batchOf, Changes } from "../test/support/Changes.ts"
+import { batchOf, type ChangeSource, events, hubRows, sends, signals, topicOf } from "./PreparedChanges.ts"
+import * as PostgresUsage from "./PostgresUsage.ts"
+import pg from "pg"
 
-/**
- * How many signals a second one instance of bit-scores applies, Kafka left out: in batches of 5,000, each signal for an outreach
- * of its own (distinct) and for one of 1,000 (hot), and which statements the time goes to.
- * `DATABASE_URL=postgres://… npm run bench -- bench/pipelines.ts [batches]`; makes and drops a database of its own.
- */
-const server = process.env.DATABASE_URL
-if (server === undefined) throw new Error("Set DATABASE_URL to a Postgres in which a database may be created.")
-const batches = Number(process.argv[2] ?? 6)
 const batchSize = 5_000
-const name = `bench_pipelines_${process.pid}`
+const hotKeys = 1_000
 
-const administer = async (statement: string) => {
-  const client = new pg.Client({ connectionString: server })
-  await client.connect()
-  await client.query(statement)
-  await client.end()
-}
-
-const uuid = (kind: string, n: number) => `${kind}000000-0000-4000-8000-${String(n).padStart(12, "0")}`
-
-const prepare = Effect.fnUntraced(function*(outreaches: number) {
-  const { query } = yield* Postgres
-  yield* query("Emptying the hub", "drop schema if exists cdc, outreach, outreach_ctx, bit, cl cascade")
+/** A pipeline on an empty hub, and the rows of its source that have been made so far. */
+const open = Effect.fnUntraced(function*(source: ChangeSource, keys: number) {
+  const postgres = yield* Postgres
+  const { pipelineSettings, source: { stateSchema } } = yield* AppConfig
+  yield* postgres.query("Emptying the hub", "drop schema if exists cdc, outreach, outreach_ctx, bit, cl cascade")
   yield* createSchema()
-  yield* query("Filling the hub", `insert into cl.company_identity (company_unique_id, company_name) values ('${uuid("c0", 1)}', 'A company')`)
-  yield* query(
-    "Filling the hub",
-    `insert into outreach.outreach (outreach_id, sovereign_id)
-     select ('0a000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, '${uuid("c0", 1)}' from generate_series(0, $1) n`,
-    [outreaches - 1]
+  for (const statement of hubRows(keys)) yield* postgres.query("Filling the hub", statement)
+  const pipeline = catalogue[source.pipeline]!(pipelineSettings[source.pipeline])
+  const generation = yield* postgres.transaction((sql) => Effect.andThen(createSharedTables(sql, stateSchema), register(sql, stateSchema, pipeline)))
+  const spent = new Map<string, number>()
+  const index = pipeline.sources.findIndex(({ kind, table }) => kind === "entries" && TableName.format(table) === source.table)
+  const materializer = yield* makeMaterializer({ pipeline, stateSchema, generation, sourceOf: () => index, setAside: () => Effect.die("a bad record") }).pipe(
+    Effect.provideService(Postgres, process.env.PROFILE === undefined ? postgres : timed(postgres, spent))
   )
-  yield* query("Analyzing", "analyze")
+  yield* materializer.checkpoint.register(postgres, [{ topic: topicOf(source), partition: 0 }])
+  return { source, keys, materializer, spent, rows: 0, offset: 0 }
 })
+
+type Opened = Effect.Success<ReturnType<typeof open>>
+
+/** Makes rows, or deletes the first ones, and applies that; only the second is measured. */
+const apply = Effect.fnUntraced(function*(opened: Opened, count: number, kind: "upsert" | "delete" = "upsert") {
+  const postgres = yield* Postgres
+  const first = kind === "delete" ? 0 : opened.rows
+  const before = yield* PostgresUsage.read(postgres)
+  if (kind === "upsert") yield* postgres.query("Making rows", opened.source.insert, [first, first + count - 1, opened.keys])
+  else yield* postgres.query("Deleting rows", `delete from ${opened.source.table}`)
+  const made = yield* PostgresUsage.read(postgres)
+  yield* postgres.query("Analyzing", "analyze")
+  const batches = Array.from({ length: Math.ceil(count / batchSize) }, (_, at) =>
+    batchOf(opened.source, opened.offset + at * batchSize, first + at * batchSize, first + Math.min((at + 1) * batchSize, count), opened.keys, kind))
+  if (kind === "upsert") opened.rows += count
+  opened.offset += count
+  opened.spent.clear()
+  const start = yield* PostgresUsage.read(postgres)
+  const cpu = process.cpuUsage()
+  const at = performance.now()
+  for (const batch of batches) yield* opened.materializer.apply([batch])
+  const seconds = (performance.now() - at) / 1000
+  const { system, user } = process.cpuUsage(cpu)
+  const end = yield* PostgresUsage.read(postgres)
+  for (const [doing, ms] of [...opened.spent].sort(([, a], [, b]) => b - a).slice(0, 12)) console.log(`  ${String(Math.round(ms)).padStart(6)} ms  ${doing}`)
+  const own = Number(made.walBytes - before.walBytes) / count
+  const wal = Number(end.walBytes - start.walBytes) / count
+  return {
+    "changes/s": Math.round(count / seconds),
+    "CPU µs per change: cdc": round((user + system) / count),
+    "… Postgres": round((end.cpuSeconds - start.cpuSeconds) * 1e6 / count),
+    "WAL bytes per change": Math.round(wal),
+    "× its own": round(wal / own)
+  }
+})
+
+const round = (value: number): number => Math.round(value * 10) / 10
 
 /** Milliseconds by what was being done. */
 const timed = (postgres: Postgres["Service"], spent: Map<string, number>): Postgres["Service"] => {
@@ -58,52 +93,47 @@ const timed = (postgres: Postgres["Service"], spent: Map<string, number>): Postg
   return Postgres.of({ ...postgres, ...on(postgres), transaction: (work) => postgres.transaction((sql) => work(on(sql))) })
 }
 
-const measure = Effect.fnUntraced(function*(title: string, outreaches: number) {
-  yield* prepare(outreaches)
-  const { pipelineSettings, source } = yield* AppConfig
-  const postgres = yield* Postgres
-  const pipeline = bitScores(pipelineSettings["bit-scores"])
-  const spent = new Map<string, number>()
-  const generation = yield* postgres.transaction((sql) =>
-    Effect.andThen(createSharedTables(sql, source.stateSchema), register(sql, source.stateSchema, pipeline))
-  )
-  const materializer = yield* makeMaterializer({
-    pipeline,
-    stateSchema: source.stateSchema,
-    generation,
-    sourceOf: () => 0,
-    setAside: () => Effect.void
-  }).pipe(Effect.provideService(Postgres, timed(postgres, spent)))
-  const changes = new Changes(1)
-  const log = changes.log("outreach.bit_signals", 0)
-  yield* materializer.checkpoint.register(postgres, [log])
-  const at = new Date().toISOString().replace("Z", "000Z")
-  for (let n = 0; n < batches * batchSize; n++) {
-    changes.append("outreach.bit_signals", "c", uuid("51", n), {
-      outreach_id: uuid("0a", n % outreaches),
-      signal_type: "made",
-      signal_impact: "2.5",
-      source_spoke: "people",
-      decay_period_days: 90,
-      signal_timestamp: at
-    })
+const arms = Effect.fnUntraced(function*(count: number, maxRows: number) {
+  const rows: Array<Record<string, string | number>> = []
+  const only = process.env.ARMS?.split(",")
+  const isWanted = (arm: string) => only === undefined || only.some((start) => arm.startsWith(start))
+  for (const [noun, source] of [["signals", signals], ["sends", sends], ["events", events]] as const) {
+    for (const keys of [count, hotKeys]) {
+      const arm = `${noun}, ${keys === count ? "a key each" : `${hotKeys} keys`}`
+      if (!isWanted(arm)) continue
+      const opened = yield* open(source, keys)
+      yield* apply(opened, Math.min(count, batchSize)) // the compiler's share
+      if (keys === count) yield* open(source, keys).pipe(Effect.tap((anew) => Effect.sync(() => Object.assign(opened, anew))))
+      rows.push({ arm, ...yield* apply(opened, count) })
+      if (noun === "signals" && keys === count) rows.push({ arm: `${noun}, a key each, deleted`, ...yield* apply(opened, count, "delete") })
+    }
   }
-  const start = performance.now()
-  for (let n = 0; n < batches; n++) yield* materializer.apply([batchOf(log, n * batchSize, (n + 1) * batchSize)])
-  const millis = performance.now() - start
-  const inPostgres = [...spent.values()].reduce((a, b) => a + b, 0)
-  console.log(`${title}: ${Math.round(batches * batchSize / millis * 1000)} signals/s (${Math.round(millis)} ms, of which ${Math.round(inPostgres)} in statements)`)
-  for (const [doing, ms] of [...spent].sort(([, a], [, b]) => b - a).slice(0, 9)) console.log(`  ${String(Math.round(ms)).padStart(6)} ms  ${doing}`)
+  if (!isWanted("rows")) return rows
+  const growing = yield* open(signals, hotKeys)
+  for (let size = 1_000; size <= maxRows; size *= 10) {
+    for (let left = size - growing.rows; left > 0; left -= 50_000) yield* apply(growing, Math.min(left, 50_000))
+    rows.push({ arm: `signals, ${hotKeys} keys, on ${size.toExponential(0)} rows`, ...yield* apply(growing, Math.min(count, 20_000)) })
+  }
+  return rows
 })
 
-await administer(`create database ${quoteIdentifier(name)}`)
-try {
-  const url = new URL(server)
-  url.pathname = `/${name}`
-  const connections = Postgres.layer.pipe(
-    Layer.provideMerge(AppConfig.layerOf({ source: { databaseUrl: url.href }, kafka: { brokers: "nobody:1" } }))
-  )
-  await Effect.runPromise(Effect.provide(Effect.andThen(measure("distinct keys", batches * batchSize), measure("1,000 hot keys", 1_000)), connections))
-} finally {
-  await administer(`drop database ${quoteIdentifier(name)} with (force)`)
+export const run = async ({ databaseUrl }: { readonly databaseUrl: string }, [changes = "40000", rows = "1000000"]: ReadonlyArray<string>) => {
+  const name = `bench_pipelines_${process.pid}`
+  const admin = new pg.Client({ connectionString: databaseUrl })
+  await admin.connect()
+  await admin.query(`create database ${quoteIdentifier(name)}`)
+  try {
+    const url = new URL(databaseUrl)
+    url.pathname = `/${name}`
+    const connections = Postgres.layer.pipe(
+      Layer.provideMerge(AppConfig.layerOf({ source: { databaseUrl: url.href, poolSize: 2 }, kafka: { brokers: "nobody:1" } }))
+    )
+    return {
+      title: `Prepared changes → aggregates, ${changes} per arm, in batches of ${batchSize}`,
+      rows: await Effect.runPromise(Effect.provide(arms(Number(changes), Number(rows)), connections))
+    }
+  } finally {
+    await admin.query(`drop database ${quoteIdentifier(name)} with (force)`)
+    await admin.end()
+  }
 }
