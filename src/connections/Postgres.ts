@@ -1,6 +1,7 @@
 import { Context, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import pg from "pg"
 import { AppConfig } from "../Config.ts"
+import { arrayLiteral } from "./ArrayLiteral.ts"
 import { fromCause, PostgresError } from "./PostgresError.ts"
 
 /** Runs statements, on any free connection or on the one of a transaction. Values are parameters, always. */
@@ -89,8 +90,10 @@ const keptAlive = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 }
 /** The same statements on a connection that somebody else keeps. */
 export const sqlOn = (client: pg.Pool | pg.ClientBase): Sql => ({
   query: <Row extends object>(doing: string, statement: string, parameters: ReadonlyArray<unknown> = []) =>
-    run(doing, async () => (await client.query(statement, parameters as Array<unknown>)).rows as ReadonlyArray<Row>)
+    run(doing, async () => (await client.query(statement, parameters.map(encoded))).rows as ReadonlyArray<Row>)
 })
+
+const encoded = (parameter: unknown): unknown => Array.isArray(parameter) ? arrayLiteral(parameter) ?? parameter : parameter
 
 const run = <A>(doing: string, work: () => Promise<A>): Effect.Effect<A, PostgresError> =>
   Effect.tryPromise({ try: work, catch: (cause) => fromCause(doing, cause) })
