@@ -18,6 +18,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   drain: () => import("./drain.ts"),
   latency: () => import("./latency.ts"),
   snapshot: () => import("./snapshot.ts"),
+  pipelines: () => import("./pipelines.ts"),
   idle: () => import("./idle.ts"),
   crossing: () => import("./crossing.ts")
 }

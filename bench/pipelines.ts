@@ -8,6 +8,7 @@
  * what ours is compared with. CPU is the process's, and that of Postgres' backends where it runs on the same machine. PROFILE=1 tells the time of each statement.
  */
 import { Effect, Layer } from "effect"
+import pg from "pg"
 import { catalogue } from "../pipelines/Catalogue.ts"
 import { AppConfig } from "../src/Config.ts"
 import { Postgres, type Sql } from "../src/connections/Postgres.ts"
@@ -18,7 +19,6 @@ import { makeMaterializer } from "../src/materialize/Materializer.ts"
 import { createSharedTables, register } from "../src/materialize/Registration.ts"
 import { batchOf, type ChangeSource, events, hubRows, sends, signals, topicOf } from "./PreparedChanges.ts"
 import * as PostgresUsage from "./PostgresUsage.ts"
-import pg from "pg"
 
 const batchSize = 5_000
 const hotKeys = 1_000
@@ -52,24 +52,27 @@ const apply = Effect.fnUntraced(function*(opened: Opened, count: number, kind: "
   else yield* postgres.query("Deleting rows", `delete from ${opened.source.table}`)
   const made = yield* PostgresUsage.read(postgres)
   yield* postgres.query("Analyzing", "analyze")
-  const batches = Array.from({ length: Math.ceil(count / batchSize) }, (_, at) =>
-    batchOf(opened.source, opened.offset + at * batchSize, first + at * batchSize, first + Math.min((at + 1) * batchSize, count), opened.keys, kind))
   if (kind === "upsert") opened.rows += count
-  opened.offset += count
   opened.spent.clear()
   const start = yield* PostgresUsage.read(postgres)
-  const cpu = process.cpuUsage()
-  const at = performance.now()
-  for (const batch of batches) yield* opened.materializer.apply([batch])
-  const seconds = (performance.now() - at) / 1000
-  const { system, user } = process.cpuUsage(cpu)
+  let [millis, cpuMicros] = [0, 0]
+  for (let done = 0; done < count; done += batchSize) {
+    const to = Math.min(done + batchSize, count)
+    const batch = batchOf(opened.source, opened.offset, first + done, first + to, opened.keys, kind)
+    opened.offset += to - done
+    const [cpu, at] = [process.cpuUsage(), performance.now()]
+    yield* opened.materializer.apply([batch])
+    millis += performance.now() - at
+    const { system, user } = process.cpuUsage(cpu)
+    cpuMicros += user + system
+  }
   const end = yield* PostgresUsage.read(postgres)
   for (const [doing, ms] of [...opened.spent].sort(([, a], [, b]) => b - a).slice(0, 12)) console.log(`  ${String(Math.round(ms)).padStart(6)} ms  ${doing}`)
   const own = Number(made.walBytes - before.walBytes) / count
   const wal = Number(end.walBytes - start.walBytes) / count
   return {
-    "changes/s": Math.round(count / seconds),
-    "CPU µs per change: cdc": round((user + system) / count),
+    "changes/s": Math.round(count / millis * 1000),
+    "CPU µs per change: cdc": round(cpuMicros / count),
     "… Postgres": round((end.cpuSeconds - start.cpuSeconds) * 1e6 / count),
     "WAL bytes per change": Math.round(wal),
     "× its own": round(wal / own)

@@ -22,4 +22,4 @@ const quoted = (text: string): string => {
 }
 
 /** Control characters and halves of surrogate pairs. */
-const onlyInJson = /[\u0000-\u001f\ud800-\udfff]/
+const onlyInJson = /[^\u0020-\ud7ff\ue000-\uffff]/
