@@ -1,9 +1,11 @@
-import { type Base, type Connection, NumericMap, type produceV11 } from "@platformatic/kafka"
+import type { API, Base, Connection } from "@platformatic/kafka"
 import { Effect } from "effect"
 import { newestApi } from "../connections/Kafka.ts"
 import { fromCause, type KafkaError } from "../connections/KafkaError.ts"
 import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
 import type { ProducerIdentity } from "./Fence.ts"
+import * as ProduceRequest from "./ProduceRequest.ts"
+import * as RecordBatch from "./RecordBatch.ts"
 import type { Acknowledgement } from "./TopicIdentities.ts"
 
 /** Writes as one identity, until a send fails: what became of that one is unknown, and a new identity must be taken. */
@@ -14,30 +16,37 @@ export interface FencedProducer {
 
 /**
  * A producer whose identity was given to it by a fence: the client's own takes a new one by itself when it loses the old, and sends
- * again, which is what must not happen here. The records are encoded by the client.
+ * again, which is what must not happen here.
  */
-export const make = (client: Base, { epoch, producerId }: ProducerIdentity, compression: Compression): FencedProducer => {
-  /** By `topic:partition`, as the encoder looks it up: the number of records sent before. */
-  const sequences = new NumericMap()
+export const make = (client: Base, { epoch, producerId }: ProducerIdentity, compression: RecordBatch.Compression): FencedProducer => {
+  /** By topic and partition: the number of records sent before. */
+  const sequences = new Map<string, number>()
 
-  const sendTo = async (leader: Connection, records: ReadonlyArray<OutgoingRecord>) => {
-    const produce = await newestApi<typeof produceV11.api>(client, "Produce")
-    const identity = { producerId, producerEpoch: epoch, sequences }
-    const answer = await produce.async(leader, allReplicas, replicationTimeoutMillis, records.map(toMessage), { compression, ...identity })
-    for (const { partition, topic } of records) {
-      const key = `${topic}:${partition}`
-      sequences.set(key, (sequences.getWithDefault(key, 0) + 1) % sequenceCount)
+  const sendTo = async (leader: Connection, shares: ReadonlyArray<Share>) => {
+    const { version } = await newestApi<API<Array<unknown>, unknown>>(client, "Produce")
+    const timestampMillis = BigInt(Date.now())
+    const batches = await Promise.all(shares.map(async ({ partition, records, topic }) => ({
+      topic,
+      partition,
+      bytes: await RecordBatch.encode(records, {
+        producerId, producerEpoch: epoch, compression, timestampMillis, firstSequence: sequences.get(placeOf(topic, partition)) ?? 0
+      })
+    })))
+    const answer = await ProduceRequest.make(version)(leader, batches)
+    for (const { partition, records, topic } of shares) {
+      const place = placeOf(topic, partition)
+      sequences.set(place, ((sequences.get(place) ?? 0) + records.length) % sequenceCount)
     }
-    if (typeof answer === "boolean") return [] // only where no acknowledgement is asked for
     return answer.responses.flatMap(({ name, partitionResponses }) =>
       partitionResponses.map(({ baseOffset, index }): Acknowledgement => ({ topic: name, partition: index, offset: baseOffset })))
   }
 
   const sendAll = async (records: ReadonlyArray<OutgoingRecord>) => {
-    const metadata = await client.metadata({ topics: [...new Set(records.map(({ topic }) => topic))], metadataMaxAge: leadersHoldMillis })
-    const byLeader = Map.groupBy(records, ({ partition, topic }) => metadata.topics.get(topic)!.partitions[partition]!.leader)
-    const answers = await Promise.all([...byLeader].map(async ([leader, share]) =>
-      sendTo(await client.connections.get(metadata.brokers.get(leader)!), share)))
+    const shares = sharesOf(records)
+    const metadata = await client.metadata({ topics: [...new Set(shares.map(({ topic }) => topic))], metadataMaxAge: leadersHoldMillis })
+    const byLeader = Map.groupBy(shares, ({ partition, topic }) => metadata.topics.get(topic)!.partitions[partition]!.leader)
+    const answers = await Promise.all([...byLeader].map(async ([leader, shares]) =>
+      sendTo(await client.connections.get(metadata.brokers.get(leader)!), shares)))
     return answers.flat()
   }
 
@@ -46,27 +55,30 @@ export const make = (client: Base, { epoch, producerId }: ProducerIdentity, comp
   }
 }
 
-export type Compression = "none" | "gzip" | "lz4" | "zstd" | "snappy"
+/** What a partition gets of a send. */
+interface Share {
+  readonly topic: string
+  readonly partition: number
+  readonly records: Array<OutgoingRecord>
+}
 
-const allReplicas = -1
+const sharesOf = (records: ReadonlyArray<OutgoingRecord>): ReadonlyArray<Share> => {
+  const topics = new Map<string, Map<number, Share>>()
+  for (const record of records) {
+    const { partition, topic } = record
+    let shares = topics.get(topic)
+    if (shares === undefined) topics.set(topic, shares = new Map())
+    const share = shares.get(partition)
+    if (share === undefined) shares.set(partition, { topic, partition, records: [record] })
+    else share.records.push(record)
+  }
+  return [...topics.values()].flatMap((shares) => [...shares.values()])
+}
 
-/** How long a leader waits for its replicas. */
-const replicationTimeoutMillis = 5_000
+const placeOf = (topic: string, partition: number): string => `${topic}:${partition}`
 
 /** Leaders are asked for once: one that has moved refuses, and then everything is made anew. */
 const leadersHoldMillis = Number.MAX_SAFE_INTEGER
 
 /** Sequence numbers are 31 bits wide, and begin again at 0. */
 const sequenceCount = 2 ** 31
-
-type Message = Parameters<typeof produceV11.api.async>[3][number]
-
-/** A copy, since the client writes into it. Its types leave out null, which its protocol has: a record without a key, a tombstone. */
-const toMessage = ({ headers, key, partition, topic, value }: OutgoingRecord): Message =>
-  ({
-    topic,
-    partition,
-    key,
-    value,
-    headers: headers === undefined ? undefined : new Map(headers.map(([name, text]) => [Buffer.from(name), Buffer.from(text)]))
-  }) as unknown as Message

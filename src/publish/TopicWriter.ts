@@ -4,6 +4,7 @@ import { KafkaError } from "../connections/KafkaError.ts"
 import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
 import * as Fence from "./Fence.ts"
 import * as FencedProducer from "./FencedProducer.ts"
+import type { Compression } from "./RecordBatch.ts"
 import * as SendPlan from "./SendPlan.ts"
 import * as Tails from "./Tails.ts"
 import type { Acknowledgement } from "./TopicIdentities.ts"
@@ -27,7 +28,7 @@ export interface WriterOptions {
   /** In these no earlier writer's record can come any more. Others may be written too, without that guarantee. */
   readonly topics: ReadonlyArray<string>
   readonly batchBytes: number
-  readonly compression: FencedProducer.Compression
+  readonly compression: Compression
   /** Told of each failed attempt that will be repeated, and of a send that stays unanswered; `attempt` counts from 1 for each request. */
   readonly onRetry?: (error: KafkaError, attempt: number) => Effect.Effect<void>
   /** Told when a request that was retried has arrived. */
