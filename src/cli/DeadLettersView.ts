@@ -1,16 +1,17 @@
 import type { LetterCount, ListedLetter } from "../run/DeadLetterList.ts"
 import type { RetryReport } from "../run/DeadLetterRetry.ts"
+import { right, textTable } from "./TextTable.ts"
 
 /** Counts per pipeline and reason, then the letters, for a person. Keys are identifiers; no value of a row is among it. */
 export const render = ({ counts, letters }: { readonly counts: ReadonlyArray<LetterCount>; readonly letters: ReadonlyArray<ListedLetter> }): string => {
   if (counts.length === 0) return "no dead letters"
   const total = counts.reduce((sum, { applied, open, superseded }) => sum + applied + open + superseded, 0)
-  const summary = table(
-    ["pipeline", "reason", "open", "suspect rows", "applied", "superseded"],
+  const summary = textTable(
+    ["pipeline", "reason", ...["open", "suspect rows", "applied", "superseded"].map(right)],
     counts.map(({ applied, open, pipeline, reason, superseded, suspectRows }) => [pipeline, reason, ...[open, suspectRows, applied, superseded].map(String)])
   )
-  const details = table(
-    ["pipeline", "topic", "partition", "offset", "key", "reason", "state", "when", "message"],
+  const details = textTable(
+    ["pipeline", "topic", right("partition"), right("offset"), "key", "reason", "state", "when", "message"],
     letters.map((letter) => [
       letter.pipeline, letter.topic, String(letter.partition), String(letter.offset), letter.key ?? "-", letter.reason,
       letter.isSuspect ? `${letter.resolution}, suspect` : letter.resolution, letter.setAsideAt.slice(0, 19), letter.message
@@ -30,12 +31,3 @@ export const renderRetry = ({ applied, closed, missing, stillBad }: RetryReport)
   if (missing > 0) lines.push(`${missing} still open and no longer kept by Kafka: \`cdc snapshot TABLE\` reads their rows again`)
   return lines.join("\n")
 }
-
-const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const widths = head.map((name, n) => Math.max(name.length, ...rows.map((cells) => cells[n]!.length)))
-  return [head, ...rows].map((cells) =>
-    cells.map((cell, n) => countColumns.has(head[n]!) ? cell.padStart(widths[n]!) : cell.padEnd(widths[n]!)).join("  ").trimEnd()
-  ).join("\n")
-}
-
-const countColumns = new Set(["open", "suspect rows", "applied", "superseded", "partition", "offset"])

@@ -3,6 +3,7 @@ import type { ExplainedSignal, Explanation } from "../../pipelines/bit-scores/Ex
 import { type Settings } from "../../pipelines/bit-scores/Settings.ts"
 import { tierOf } from "../../pipelines/Tiers.ts"
 import * as Instant from "../domain/Instant.ts"
+import { right, textTable } from "./TextTable.ts"
 
 /** The row of `outreach.bit_scores` as it is. */
 export interface StoredScore {
@@ -31,10 +32,10 @@ const storedLines = (found: Explanation, stored: StoredScore | null, isThere: bo
 const nextLine = ({ nextTierChange }: Explanation): string =>
   nextTierChange === null ? "It stays in its tier if nothing happens." : `next: ${nextTierChange.to} at ${second(nextTierChange.at)}, if nothing happens`
 
-const signalTable = (signals: ReadonlyArray<ExplainedSignal>): string => {
-  const cells = [
-    ["points", "of", "left", "age", "decay", "spoke", "component", "type", "signal"],
-    ...signals.map((signal) => [
+const signalTable = (signals: ReadonlyArray<ExplainedSignal>): string =>
+  textTable(
+    [...["points", "of", "left", "age", "decay"].map(right), "spoke", "component", "type", "signal"],
+    signals.map((signal) => [
       signal.state === "bad" ? "-" : signal.points,
       signal.impact,
       signal.state === "bad" ? "-" : `${Math.round(signal.left * 100)} %`,
@@ -45,10 +46,7 @@ const signalTable = (signals: ReadonlyArray<ExplainedSignal>): string => {
       signal.type ?? "-",
       `${signal.signalId}${signal.problem === null ? "" : `  does not count: ${signal.problem}`}`
     ])
-  ]
-  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)))
-  return cells.map((row) => row.map((cell, column) => column < 5 ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)).join("  ").trimEnd()).join("\n")
-}
+  )
 
 const arithmetic = ({ components, score, sum }: Explanation, rules: Settings): string => {
   const parts = Object.entries(components).filter(([, points]) => points !== "0.00").map(([name, points]) => `${name} ${points}`)

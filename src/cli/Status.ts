@@ -5,6 +5,7 @@ import { Progress } from "../run/Progress.ts"
 import { describe as describeSnapshot } from "../run/SnapshotStatus.ts"
 import { describe } from "../run/RereadStatus.ts"
 import * as Connections from "./Connections.ts"
+import { right, textTable } from "./TextTable.ts"
 
 export const status = Command.make(
   "status",
@@ -42,9 +43,9 @@ export const render = (status: SystemStatus): string => {
     ...(snapshot.state === "reading" ? ["", snapshotTable(snapshot.tables), ""] : []),
     ...status.rereads.map((reread) => `re-read   ${reread.table} ${describe(reread)}`),
     "",
-    table([
-      ["pipeline", "state", "behind", "lag", "applied", "written", "pending", "dead letters"],
-      ...pipelines.map((pipeline) => [
+    textTable(
+      ["pipeline", "state", ...["behind", "lag", "applied", "written", "pending", "dead letters"].map(right)],
+      pipelines.map((pipeline) => [
         pipeline.name,
         pipeline.state,
         count(pipeline.lagRecords),
@@ -54,7 +55,7 @@ export const render = (status: SystemStatus): string => {
         count(pipeline.pending),
         count(pipeline.deadLetters)
       ])
-    ]),
+    ),
     ...pipelines.filter(({ state }) => state !== "running").map(({ name, state }) => `${name} is ${state}: ${pipelineStates[state]}`)
   ]
   return lines.join("\n")
@@ -62,9 +63,9 @@ export const render = (status: SystemStatus): string => {
 
 /** Only while it goes on: afterwards nobody asks. */
 const snapshotTable = (tables: SystemStatus["snapshot"]["tables"]): string =>
-  table([
-    ["table", "state", "rows", "of about", "%", "rows/s", "time left"],
-    ...tables.map((row) => [
+  textTable(
+    ["table", "state", ...["rows", "of about", "%", "rows/s", "time left"].map(right)],
+    tables.map((row) => [
       row.table,
       row.state,
       count(row.rows),
@@ -73,12 +74,7 @@ const snapshotTable = (tables: SystemStatus["snapshot"]["tables"]): string =>
       row.rowsPerSecond === null ? "-" : count(row.rowsPerSecond),
       row.state === "done" ? "" : age(row.secondsLeft)
     ])
-  ])
+  )
 
 const count = (value: number): string => value.toLocaleString("en-US")
 const age = (seconds: number | null): string => seconds === null ? "-" : `${Math.round(seconds * 10) / 10} s`
-
-const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-  return rows.map((row) => row.map((cell, column) => column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)).join("  ")).join("\n")
-}

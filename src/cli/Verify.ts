@@ -11,6 +11,7 @@ import * as Verify from "../run/Verify.ts"
 import * as Connections from "./Connections.ts"
 import { Findings } from "./ExitCode.ts"
 import { definition } from "./Parts.ts"
+import { right, textTable } from "./TextTable.ts"
 
 /**
  * Compares what the enabled pipelines keep with the base tables, prints the verdict, and fails with `Findings` on any difference.
@@ -93,8 +94,8 @@ export const verify = Command.make(
 
 /** The verdict for a person: counts per table, then every difference. */
 export const render = (verdict: Verify.Verdict): string => {
-  const counts = table(
-    ["table", "compared", "different", "unsettled", "unmanaged", "drifted"],
+  const counts = textTable(
+    ["table", ...["compared", "different", "unsettled", "unmanaged", "drifted"].map(right)],
     verdict.targets.map((target) => [
       target.target,
       String(target.compared),
@@ -106,7 +107,7 @@ export const render = (verdict: Verify.Verdict): string => {
   )
   const cells = verdict.targets.flatMap(({ differences, target }) =>
     differences.map(({ column, expected, key, stored }) => [target, key, column, stored ?? "null", expected ?? "null"]))
-  const details = cells.length === 0 ? [] : [table(["table", "key", "column", "stored", "expected"], cells)]
+  const details = cells.length === 0 ? [] : [textTable(["table", "key", "column", "stored", "expected"], cells, widestCell)]
   return [counts, ...details, summary(verdict), ...notes(verdict)].join("\n\n")
 }
 
@@ -125,14 +126,3 @@ const notes = (verdict: Verify.Verdict): ReadonlyArray<string> => [
 ]
 
 const widestCell = 60 // beyond it a value is cut, so that a row stays readable
-
-/** Columns as wide as their widest cell, counts flush right. */
-const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const cut = rows.map((cells) => cells.map((cell) => cell.length > widestCell ? `${cell.slice(0, widestCell - 1)}…` : cell))
-  const widths = head.map((name, n) => Math.max(name.length, ...cut.map((cells) => cells[n]!.length)))
-  return [head, ...cut].map((cells) =>
-    cells.map((cell, n) => countColumns.has(head[n]!) ? cell.padStart(widths[n]!) : cell.padEnd(widths[n]!)).join("  ").trimEnd()
-  ).join("\n")
-}
-
-const countColumns = new Set(["compared", "different", "unsettled", "unmanaged", "drifted"])
