@@ -62,12 +62,6 @@ export interface SnapshotFinish extends Pick<SnapshotPublisher.SnapshotWork, "st
   readonly describe: Effect.Effect<ReadonlyArray<Relation>, PostgresError>
 }
 
-/**
- * An earlier process's last send may be in a log and not yet below its high watermark, where no tail shows it: its orders must not
- * come again for other rows. Far more than the two batches that it may have had under way.
- */
-const unseenOrders = 1_000_000
-
 /** Reads what the first snapshot still lacks. The slot is ours by now and stands at the consistent point. */
 export const finish = Effect.fnUntraced(function*(
   work: SnapshotFinish
@@ -89,7 +83,7 @@ export const finish = Effect.fnUntraced(function*(
     before,
     relations: (yield* work.describe).filter(isMissing),
     consistentPoint,
-    lastOrder: (isOurs ? last.order : 0) + (work.snapshot === undefined ? unseenOrders : 0),
+    lastOrder: isOurs ? last.order : 0, // behind the fence the tails show whatever an earlier process has sent
     isFirstRecord: !isOurs
   })
   yield* work.state.snapshotDone(sql, work.epoch)

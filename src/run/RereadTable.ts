@@ -54,6 +54,10 @@ export const readTable = Effect.fnUntraced(function*(tools: RereadTools, reread:
       Effect.tapError(publishChunk(tools, reread, reader, from), (error) => rereads.delayed(sql, reread, error.message)),
       { while: (error) => error._tag === "PostgresError" && error.reason === "contended", schedule: pauses }
     )
+    if (chunk === undefined) {
+      place = undefined // its key was changed: from the beginning, under the new one
+      continue
+    }
     if (chunk.lastKey !== undefined) {
       yield* rereads.advanced(sql, reread, chunk.lastKey, chunk.published)
       place = { keyColumns: chunk.keyColumns, lastKey: chunk.lastKey }
@@ -71,7 +75,8 @@ const placeOf = ({ keyColumns, lastKey }: Reread): ChunkReader.Place | undefined
 
 /**
  * Between two watermarks: at the low one it begins to watch what the stream touches, then it reads, and at the high one it publishes what
- * was not touched. A row that was touched has its later value in the stream, before the high watermark or after.
+ * was not touched. A row that was touched has its later value in the stream, before the high watermark or after. undefined: the key is not
+ * the one of `from` any more, which so is no place in the table.
  */
 const publishChunk = Effect.fnUntraced(function*(
   tools: RereadTools,
@@ -88,16 +93,17 @@ const publishChunk = Effect.fnUntraced(function*(
       Effect.gen(function*() {
         if (from === undefined && reread.reason === "gapped") yield* tools.withheld.publishFrom(reread.table, lsn)
         // Before the watch begins: the record of a row that is touched, and so not published again, must not pass for an old one.
-        const bounds = reread.sweep ? yield* endsOf(topic) : undefined
+        const bounds = from === undefined && reread.sweep ? yield* endsOf(topic) : undefined
         stop = watermarks.watch(reread.table, topic, untouched)
         return { bounds, transactions }
       }))
     const chunk = yield* reader.read(from)
+    if (from !== undefined && !ChunkReader.isBehind(chunk, from)) return undefined
     if (streamed.anyHidden(low.transactions, chunk.visible)) {
       return yield* again(reread, "a transaction that is published already can't be seen yet; is a synchronous standby away?")
     }
     yield* Encoding.attempt(() => untouched.fill(chunk, (row) => encoder.key(chunk.relation, row)!))
-    if (from === undefined || !ChunkReader.isBehind(chunk, from)) yield* tools.rereads.begun(yield* Postgres, reread, chunk.keyColumns, low.bounds)
+    if (from === undefined) yield* tools.rereads.begun(yield* Postgres, reread, chunk.keyColumns, low.bounds)
     const published = yield* watermarks.at((lsn) => {
       stop()
       const rows = untouched.rows
