@@ -6,17 +6,10 @@ import packageJson from "../package.json" with { type: "json" }
 import { cdc } from "./cli/Cdc.ts"
 import { endingOf } from "./cli/ExitCode.ts"
 import * as Presenter from "./cli/Presenter.ts"
+import * as StopSignals from "./cli/StopSignals.ts"
 import * as Log from "./observability/Log.ts"
 
-// Ctrl-C and SIGTERM stop everything in order; whoever asks twice does not want to wait. A closed terminal is a SIGTERM.
-let asked = 0
-const askedToStop = (signal: NodeJS.Signals): void => {
-  if (++asked > 1) process.exit(signal === "SIGINT" ? 130 : 143) // 128 + the signal's number, as shells say it
-  if (signal === "SIGINT") process.stderr.write("\nStopping; Ctrl-C again stops at once.\n")
-}
-process.on("SIGINT", askedToStop)
-process.on("SIGTERM", askedToStop)
-process.once("SIGHUP", () => process.kill(process.pid, "SIGTERM"))
+StopSignals.listen()
 
 Command.run(cdc, { version: packageJson.version }).pipe(
   Effect.provide(Layer.mergeAll(

@@ -81,14 +81,16 @@ const tellServers = Effect.gen(function*() {
 /** What a person waits for, beside the snapshot, of which the log tells: being caught up. Then how to look, and how to stop. */
 const tellProgress = Effect.gen(function*() {
   const { http, kafka } = yield* AppConfig
-  const progress = yield* Progress
-  while (!(yield* progress.status).caughtUp) yield* Effect.sleep("500 millis")
+  while (!(yield* isCaughtUp)) yield* Effect.sleep("500 millis")
   yield* Console.error(`Caught up: every row is in its topic (${kafka.topicPrefix}.<schema>.<table>), every aggregate is right.
 
   Look:  ${urlOf(http)}   npx cdc status   npx cdc verify
   Stop:  Ctrl-C; the next start goes on from here.
 `)
-}).pipe(
-  // A status that can't be had now is no reason to stop: the parts say what is wrong.
-  Effect.catch((error) => Effect.logDebug("no status yet", { reason: error.message }))
+})
+
+/** A status that can't be had now, as while Kafka makes the topics, is asked for again: the parts say what is wrong. */
+const isCaughtUp = Effect.flatMap(Progress, ({ status }) => status).pipe(
+  Effect.map(({ caughtUp }) => caughtUp),
+  Effect.catch((error) => Effect.as(Effect.logDebug("no status yet", { reason: error.message }), false))
 )
