@@ -1,25 +1,13 @@
 import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, Fiber } from "effect"
 import type pg from "pg"
-import { Postgres, type Sql } from "../../src/connections/Postgres.ts"
+import { Postgres } from "../../src/connections/Postgres.ts"
 import { batchOf, Changes } from "../support/Changes.ts"
+import { committed, type Tell, telling } from "../support/Telling.ts"
 import * as TestHub from "../support/TestHub.ts"
 import { aggregates, beginning, changesOf, ended, now, sources } from "./CrossReferences.ts"
 import { run } from "./Running.ts"
 import { campaign, fresh, rowsOf, send, sendRow, tables } from "./SmallHub.ts"
-
-/** What a process does to the database within a transaction, told as it is about to do it; after the commit, `committed`. */
-type Tell = (doing: string) => Effect.Effect<void>
-const committed = "committed"
-
-/** The same Postgres, of which every step of a transaction is told, and may be the last. */
-const telling = (postgres: Postgres["Service"], tell: Tell): Postgres["Service"] => {
-  const on = (sql: Sql): Sql => ({ query: (doing, statement, parameters) => Effect.andThen(tell(doing), sql.query(doing, statement, parameters)) as never })
-  return Postgres.of({
-    ...postgres,
-    transaction: (work) => Effect.tap(postgres.transaction((sql) => Effect.tap(work(on(sql)), () => tell("Committing"))), () => tell(committed))
-  })
-}
 
 /** Dies at the n-th step. */
 const dyingAt = (step: number): Tell => {
