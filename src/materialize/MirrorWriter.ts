@@ -51,7 +51,7 @@ export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: Sta
 
   /**
    * Rows of the table that nobody manages and that equal a wanted row in every mirrored column, each given away at most once
-   * (the n-th equal wanted row gets the n-th equal stored row).
+   * (the n-th equal wanted row gets the n-th equal stored row). By their integers: two that adopt the same rows never wait in a circle.
    */
   const adoptable = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
     const columns = Object.entries(mirror.target.columns)
@@ -65,7 +65,8 @@ export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: Sta
        t as (select t.*, ${hash("t.")} as hash, row_number() over (partition by ${hash("t.")} order by ${quoteIdentifier(id)}) as turn from ${table} t
          where ${hash("t.")} in (select hash from w)
          and not exists (select from ${tables.surrogates} s where s.pipeline = $1 and s.id = t.${quoteIdentifier(id)}))
-       select w.ordinal, t.${quoteIdentifier(id)}::bigint as id from w join t on w.hash = t.hash and w.turn = t.turn and ${same}`,
+       select w.ordinal, t.${quoteIdentifier(id)}::bigint as id from w join t on w.hash = t.hash and w.turn = t.turn and ${same}
+       order by 2`,
       [pipeline.name, ...columns.map(([column]) => rows.map((row) => row.columns![column] ?? null))]
     )
   })

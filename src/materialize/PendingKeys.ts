@@ -24,7 +24,8 @@ export const makePendingKeys = (tables: StateTables, pipeline: string) => ({
   addEvery: (sql: Sql, target: string, group: string) =>
     sql.query(
       "Noting pending keys",
-      `insert into ${tables.pending} (pipeline, target, key) select $1, $2, key from ${tables.groups} where group_name = $3 on conflict do nothing`,
+      `insert into ${tables.pending} (pipeline, target, key) select $1, $2, key from ${tables.groups} where group_name = $3
+       order by key on conflict do nothing`,
       [pipeline, target, group]
     ),
 
@@ -59,7 +60,9 @@ export const makePendingKeys = (tables: StateTables, pipeline: string) => ({
   })
 })
 
+/** Sorted, as `addEvery` is: two that note the same keys wait for each other, and never in a circle. */
 const flat = (byTarget: KeysByTarget): { readonly targets: ReadonlyArray<string>; readonly keys: ReadonlyArray<string> } => {
   const pairs = [...byTarget].flatMap(([target, keys]) => keys.map((key) => [target, key] as const))
+  pairs.sort(([, a], [, b]) => (a < b ? -1 : a > b ? 1 : 0))
   return { targets: pairs.map(([target]) => target), keys: pairs.map(([, key]) => key) }
 }

@@ -28,7 +28,7 @@ export const runPipeline = Effect.fnUntraced(function*(pipeline: Pipeline) {
     yield* Effect.logInfo("pipeline reads its topics")
     return yield* Effect.raceAllFirst([
       applyAll(pipeline.name, queue, materializer),
-      retryPendingAll(materializer),
+      retryPendingAll(pipeline.name, materializer),
       wakeAll(pipeline.name, materializer),
       keepChecked(pipeline.name, topics, materializer)
     ])
@@ -103,7 +103,7 @@ const carryOut = Effect.fnUntraced(function*(name: string, materializer: Materia
     ? apply(name, materializer, step)
     : materializer.applyTruncate(step.batch, step.truncate)
   return yield* applied.pipe(
-    whileContended,
+    whileContended(name),
     whilePaused(name),
     Effect.matchEffect({
       onSuccess: () =>
@@ -122,14 +122,23 @@ const carryOut = Effect.fnUntraced(function*(name: string, materializer: Materia
 
 /**
  * A transaction of the hub is in the way: it will be gone soon. Tried again after 10 ms, doubling to 500 ms; after some ten seconds
- * the failure is the pipeline's, which says so and begins anew.
+ * the failure is the pipeline's, which says so and begins anew. Each is counted.
  */
-const whileContended = <A, E extends { readonly reason: string }, R>(work: Effect.Effect<A, E, R>) =>
-  Effect.retry(work, {
-    while: (error) => error.reason === "contended",
-    schedule: Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("500 millis")]),
-    times: 25
-  })
+const whileContended = (name: string) => <A, E extends { readonly reason: string }, R>(work: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(PipelineObserver, (observer) =>
+    work.pipe(
+      Effect.tapError((error) => Effect.sync(() => {
+        if (error.reason === "contended") observer.failed(name, isDeadlock(error) ? "deadlock" : "contended", true)
+      })),
+      Effect.retry({
+        while: (error) => error.reason === "contended",
+        schedule: Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("500 millis")]),
+        times: 25
+      })
+    ))
+
+/** SQLSTATE 40P01. Among ourselves locks are taken in one order; what is left are those of an instance that scores again under new settings. */
+const isDeadlock = (error: { readonly code?: string }): boolean => error.code === "40P01"
 
 const apply = Effect.fnUntraced(function*(name: string, materializer: Materializer, step: Extract<Step, { _tag: "Apply" }>) {
   const observer = yield* PipelineObserver
@@ -141,10 +150,10 @@ const apply = Effect.fnUntraced(function*(name: string, materializer: Materializ
 })
 
 /** Tries again what the hub held: at once while that gets on, else after a pause. */
-const retryPendingAll = Effect.fnUntraced(function*(materializer: Materializer) {
+const retryPendingAll = Effect.fnUntraced(function*(name: string, materializer: Materializer) {
   const { pipelines } = yield* AppConfig
   const pause = Effect.sleep(`${pipelines.pendingRetrySeconds} seconds`)
-  const retry = whileContended(materializer.retryPending)
+  const retry = whileContended(name)(materializer.retryPending)
   return yield* Effect.forever(Effect.flatMap(retry, ({ settled }) => settled > 0 ? Effect.void : pause))
 })
 
@@ -160,7 +169,7 @@ const wakeAll = Effect.fnUntraced(function*(name: string, materializer: Material
     paused: tell(`timers wait: capture is behind, and slot ${source.slot} has less than half of max_slot_wal_keep_size left`),
     resumed: Effect.andThen(Effect.sync(() => observer.state(name, "running")), Effect.logInfo("timers go on"))
   })
-  const wake = Effect.andThen(gate, whileContended(materializer.wake))
+  const wake = Effect.andThen(gate, whileContended(name)(materializer.wake))
   return yield* Effect.forever(Effect.flatMap(wake, ({ nextIn, woken }) =>
     woken > 0 && nextIn !== null && nextIn <= 0n ? Effect.void : Effect.sleep(Duration.millis(pauseMillis(nextIn)))))
 })
