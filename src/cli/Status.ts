@@ -56,6 +56,8 @@ export const render = (status: SystemStatus): string => {
         count(pipeline.deadLetters)
       ])
     ),
+    ...pipelines.filter(({ otherWrites }) => otherWrites > 0).map(({ name, otherWrites }) =>
+      `${name}: somebody else has written ${count(otherWrites)} of its rows since they were scored; is another job still at work?`),
     ...pipelines.filter(({ state }) => state !== "running").map(({ name, state }) => `${name} is ${state}: ${pipelineStates[state]}`)
   ]
   return lines.join("\n")

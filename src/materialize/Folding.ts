@@ -22,6 +22,8 @@ export interface Folded {
   /** Groups whose row is ours from now on. */
   readonly newlyManaged: ReadonlyArray<GroupKey>
   readonly mirrors: ReadonlyArray<WantedMirror>
+  /** Rows that stand for a later instant than state made them for: somebody else writes them, too (hard part 26). */
+  readonly overwritten: number
 }
 
 /**
@@ -47,7 +49,7 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, evaluatedAt
     const keys = lockOrder(pipeline, replacements, work.groups)
     const groups = yield* groupStore.lock(sql, keys)
     const isNew = new Set([...groups.values()].filter((group) => group.evaluatedAt === 0n))
-    const now = yield* instants(sql, evaluatedAt, groups, clock)
+    const { now, overwritten } = yield* instants(sql, evaluatedAt, groups, clock)
     // An entry's phase may have moved on under its group's lock, which is ours only now.
     const current = isPhased ? index(yield* entryStore.byKey(sql, [...before.values()])) : before
     const due = isPhased ? yield* readDue(entryStore, sql, work, groups, now) : []
@@ -68,7 +70,7 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, evaluatedAt
     const rendered = render(pipeline, used, now, due)
     yield* groupStore.write(sql, used)
     yield* groupStore.removeUnused(sql, unused)
-    return { ...rendered, mirrors: mirrorsOf(pipeline, work, replacements, before, links) }
+    return { ...rendered, overwritten, mirrors: mirrorsOf(pipeline, work, replacements, before, links) }
   })
 
   return { fold, entryStore, groupStore, linkStore }
@@ -121,10 +123,13 @@ const instants = Effect.fnUntraced(function*(
 ) {
   const floors = yield* evaluatedAt(sql, groups.values())
   const now = new Map<GroupAccumulator, bigint>()
+  let overwritten = 0
   for (const [id, group] of groups) {
-    now.set(group, [clock, group.evaluatedAt, floors.get(id) ?? 0n].reduce((a, b) => (a > b ? a : b)))
+    const floor = floors.get(id) ?? 0n
+    if (group.evaluatedAt > 0n && floor > group.evaluatedAt) overwritten++
+    now.set(group, [clock, group.evaluatedAt, floor].reduce((a, b) => (a > b ? a : b)))
   }
-  return now
+  return { now, overwritten }
 })
 
 /** Entries, outside of the batch, of these groups whose phase has ended by the group's instant. */

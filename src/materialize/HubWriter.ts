@@ -17,11 +17,13 @@ export interface HubOutcome {
   readonly written: number
   /** Rows that wait for their parent to appear. */
   readonly orphans: number
+  /** Rows that somebody else had written since. */
+  readonly overwritten: number
   /** Keys of rows that somebody held, or that were too many for one transaction, by their table. */
   readonly held: ReadonlyMap<string, ReadonlyArray<string>>
 }
 
-export const nothingWritten: HubOutcome = { written: 0, orphans: 0, held: new Map() }
+export const nothingWritten: HubOutcome = { written: 0, orphans: 0, overwritten: 0, held: new Map() }
 
 /** Writes what follows from state into the hub, with what there is to remember and to tell of it, in the caller's transaction. */
 export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
@@ -57,7 +59,7 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
       const tellOf = new Map(announcements)
       yield* Holding.begin(sql)
       const allow = Holding.makeAllowance()
-      const outcome = { written: 0, orphans: 0, held: new Map<string, ReadonlyArray<string>>() }
+      const outcome = { written: 0, orphans: 0, overwritten: folded.overwritten, held: new Map<string, ReadonlyArray<string>>() }
       for (const [name, rows] of folded.rows) {
         const [now, later] = allow(rows)
         const written = yield* writers.get(name)!.write(sql, now)

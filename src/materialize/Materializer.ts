@@ -84,14 +84,14 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
   /** Counts what was done; an instance whose settings are not those that the state is made by is stopped here, uncommitted. */
   const record = Effect.fnUntraced(function*(
     sql: Sql,
-    applied: { readonly written: number; readonly changes: number; readonly bad: number; readonly commitMicros: number | null }
+    applied: { readonly outcome: HubOutcome; readonly changes: number; readonly bad: number; readonly commitMicros: number | null }
   ) {
     const recorded = yield* sql.query(
       "Recording progress",
-      `update ${tables.pipelines} set writes = writes + $2, applied = applied + $3, dead_letters = dead_letters + $4, last_applied_at = clock_timestamp(),
+      `update ${tables.pipelines} set writes = writes + $2, applied = applied + $3, dead_letters = dead_letters + $4, last_applied_at = clock_timestamp(), other_writes = other_writes + $8,
          last_commit_at = greatest(last_commit_at, timestamptz 'epoch' + $5::bigint * interval '1 microsecond')
        where name = $1 and generation = $6 and settings_hash = $7 returning 1`,
-      [generation.name, applied.written, applied.changes, applied.bad, applied.commitMicros, generation.number, hash]
+      [generation.name, applied.outcome.written, applied.changes, applied.bad, applied.commitMicros, generation.number, hash, applied.outcome.overwritten]
     )
     if (recorded.length === 0) return yield* otherSettings(pipeline.name)
   })
@@ -122,7 +122,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
     yield* checkpoint.advance(sql, read.map(({ end }) => end))
     const commitMicros = changes.map(({ change }) => change.commitMicros)
     yield* record(sql, {
-      written: outcome.written,
+      outcome,
       changes: changes.length,
       bad: bad.length,
       commitMicros: commitMicros.reduce<number | null>((last, micros) => last === null || micros > last ? micros : last, null)
@@ -152,7 +152,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       const outcome = yield* carryOut(sql, { ...noWork, entries: reading.entries, links: reading.links, groups: reading.triggered })
       yield* pending.add(sql, outcome.held)
       const { applied, stillBad } = yield* noteRetried(sql, letters, place, found, reading)
-      yield* record(sql, { written: outcome.written, changes: applied, bad: 0, commitMicros: null })
+      yield* record(sql, { outcome, changes: applied, bad: 0, commitMicros: null })
       return { applied, closed: rereads.length - open.size, stillBad }
     }))
 
@@ -168,7 +168,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       if (mirrors.length > 0) yield* checkpoint.hold(sql) // a mirror row has no lock of its own but its partition's
       const outcome = yield* carryOut(sql, { ...noWork, groups, mirrors })
       yield* pending.settle(sql, taken, outcome.held)
-      yield* record(sql, { written: outcome.written, changes: 0, bad: 0, commitMicros: null })
+      yield* record(sql, { outcome, changes: 0, bad: 0, commitMicros: null })
       return { settled: count(taken) - count(outcome.held), held: count(outcome.held) }
     })
   )
@@ -184,7 +184,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       if (groups.length > 0) {
         const outcome = yield* carryOut(sql, { ...noWork, groups })
         yield* pending.add(sql, outcome.held)
-        yield* record(sql, { written: outcome.written, changes: 0, bad: 0, commitMicros: null })
+        yield* record(sql, { outcome, changes: 0, bad: 0, commitMicros: null })
       }
       const next = yield* groupStore.nextDue(sql)
       return { woken: groups.length, nextIn: next === null ? null : next - now }
@@ -209,7 +209,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
         }
         const outcome = yield* carryOut(sql, work)
         yield* pending.add(sql, outcome.held)
-        yield* record(sql, { written: outcome.written, changes: 0, bad: 0, commitMicros: truncate.commitMicros })
+        yield* record(sql, { outcome, changes: 0, bad: 0, commitMicros: truncate.commitMicros })
         return outcome.written
       }))
       if (page === undefined) return

@@ -60,6 +60,8 @@ export const deadLetters = define("counter", "cdc_dead_letters_total", ["pipelin
   "Records set aside")
 export const pipelinePaused = define("gauge", "cdc_pipeline_paused", ["pipeline"],
   "1 while the pipeline stands still because too many records can't be used")
+export const pipelineOtherWrites = define("gauge", "cdc_pipeline_other_writes", ["pipeline"],
+  "Rows that somebody else was found to have written since the pipeline did, ever")
 export const errors = define("counter", "cdc_errors_total", ["stage", "reason", "retryable"],
   "Errors, by the stage that met them")
 export const snapshotTablesRemaining = define("gauge", "cdc_snapshot_tables_remaining", [],
@@ -71,6 +73,6 @@ export const buildInfo = define("gauge", "cdc_build_info", ["version"], "Always 
 export const all: ReadonlyArray<MetricName> = [
   replicationLagBytes, replicationRetainedWalBytes, replicationLagSeconds, replicationConnected, slotStatus,
   transactionsCaptured, changesCaptured, changesPublished, publishDuration, pipelineLagRecords, changesApplied,
-  applyDuration, batchChanges, endToEndLatency, lastAppliedTimestamp, deadLetters, pipelinePaused, errors, snapshotTablesRemaining,
+  applyDuration, batchChanges, endToEndLatency, lastAppliedTimestamp, deadLetters, pipelinePaused, pipelineOtherWrites, errors, snapshotTablesRemaining,
   snapshotRows, buildInfo
 ]

@@ -47,6 +47,7 @@ export const applied = (batch: {
 export const deadLetters = (pipeline: string, reason: string, records: number): void =>
   add(Names.deadLetters, { pipeline, reason }, records)
 
+export const otherWrites = (pipeline: string, rows: number): void => set(Names.pipelineOtherWrites, { pipeline }, rows)
 export const paused = (pipeline: string, isPaused: boolean): void => set(Names.pipelinePaused, { pipeline }, isPaused ? 1 : 0)
 
 /** `reason` is that of the stage's error class: bounded. */

@@ -110,7 +110,8 @@ export const statusView = (status: StatusAnswer, history: LagHistory): string =>
       <td>${badge(words(pipeline.state), toneOf(pipeline.state))}</td>
       <td class="number">${count(pipeline.lagRecords)}</td><td class="number">${seconds(pipeline.lagSeconds)}</td>
       <td>${sparkline(history.pipelines[pipeline.name] ?? [], `${pipeline.name}: records behind, last minutes`)}</td>
-      <td class="number">${count(pipeline.applied)}</td><td class="number">${count(pipeline.writes)}</td>
+      <td class="number">${count(pipeline.applied)}</td>
+      <td class="number">${count(pipeline.writes)}${pipeline.otherWrites === 0 ? "" : ` ${badge(`${count(pipeline.otherWrites)} by another`, "bad", "somebody else writes rows of this pipeline")}`}</td>
       <td class="number">${count(pipeline.pending)}</td>
       <td class="number">${pipeline.deadLetters > 0 ? badge(count(pipeline.deadLetters), "bad") : "0"}</td></tr>`
   const pipelinesCard = `<section class="card wide">

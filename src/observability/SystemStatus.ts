@@ -128,6 +128,8 @@ export interface PipelineStatus {
   /** Changes applied, and aggregate rows written, since it was first started. */
   readonly applied: number
   readonly writes: number
+  /** Rows of its columns that somebody else was found to have written, such as the job that did this before. */
+  readonly otherWrites: number
   readonly pending: number
 }
 

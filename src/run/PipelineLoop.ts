@@ -124,7 +124,7 @@ const carryOut = Effect.fnUntraced(function*(name: string, materializer: Materia
  * A transaction of the hub is in the way: it will be gone soon. Tried again after 10 ms, doubling to 500 ms; after some ten seconds
  * the failure is the pipeline's, which says so and begins anew. Each is counted.
  */
-const whileContended = (name: string) => <A, E extends { readonly reason: string }, R>(work: Effect.Effect<A, E, R>) =>
+const whileContended = (name: string) => <A, E extends { readonly reason: string; readonly code?: string }, R>(work: Effect.Effect<A, E, R>) =>
   Effect.flatMap(PipelineObserver, (observer) =>
     work.pipe(
       Effect.tapError((error) => Effect.sync(() => {

@@ -5,7 +5,7 @@ import type { SystemReading } from "./SystemReading.ts"
 import { recordsBehind } from "./SystemStatus.ts"
 
 /** The gauges that are read, not counted: each scrape brings them up to date. */
-export const record = (reading: SystemReading, { capture, snapshot }: SystemStatus): Effect.Effect<void> =>
+export const record = (reading: SystemReading, { capture, pipelines, snapshot }: SystemStatus): Effect.Effect<void> =>
   Effect.sync(() => {
     Metrics.replication({
       name: capture.slot,
@@ -16,6 +16,7 @@ export const record = (reading: SystemReading, { capture, snapshot }: SystemStat
       lagSeconds: capture.lagSeconds ?? 0
     })
     Metrics.snapshotTablesRemaining(snapshot.tables.length - snapshot.tablesDone)
+    for (const { name, otherWrites } of pipelines) Metrics.otherWrites(name, otherWrites)
     for (const offset of reading.offsets) {
       Metrics.pipelineLag(offset.pipeline, offset.topic, offset.partition, recordsBehind([offset], reading.ends))
     }

@@ -62,6 +62,7 @@ export interface PipelineRow {
   readonly writes: bigint
   readonly applied: bigint
   readonly dead_letters: bigint
+  readonly other_writes: bigint
   /** µs since 1970; null: nothing applied yet. */
   readonly last_commit_at: bigint | null
   /** When an instance last said that it is paused, µs since 1970; null: none. */
@@ -130,7 +131,7 @@ export const questions = (sql: Sql, stateSchema: string, slot: string) => {
 
     pipelines: rowsOf<PipelineRow>(
       "Reading the pipelines' progress",
-      `select name, writes, applied, dead_letters, ${micros("last_commit_at")} as last_commit_at,
+      `select name, writes, applied, dead_letters, coalesce((to_jsonb(p) ->> 'other_writes')::bigint, 0) as other_writes, ${micros("last_commit_at")} as last_commit_at,
          ${micros("(to_jsonb(p) ->> 'paused_noted_at')::timestamptz")} as paused_noted_at from ${table("pipelines")} p`
     ),
 

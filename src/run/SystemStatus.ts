@@ -93,6 +93,7 @@ const pipelineStatus = (name: string, reading: SystemReading, known: Known): Pip
     deadLetters: Number(row?.dead_letters ?? 0n),
     applied: Number(row?.applied ?? 0n),
     writes: Number(row?.writes ?? 0n),
+    otherWrites: Number(row?.other_writes ?? 0n),
     pending
   }
 }

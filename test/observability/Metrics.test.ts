@@ -12,6 +12,7 @@ const recordAll = () => {
   Metrics.pipelineLag("p", "t", 0, 11)
   Metrics.deadLetters("p", "unreadable", 1)
   Metrics.paused("p", true)
+  Metrics.otherWrites("p", 1)
   Metrics.failed("capture", "interrupted", true)
   Metrics.snapshotRows("outreach.campaigns", 5)
   Metrics.snapshotTablesRemaining(4)

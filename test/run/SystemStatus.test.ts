@@ -21,7 +21,7 @@ const reading = (changes: Partial<SystemReading> = {}): SystemReading => ({
   snapshotTables: [],
   rereads: [],
   gaps: [{ table: "a.b", why: "it was taken out", remedy: "read it again" }, { table: "not.captured", why: "", remedy: "" }],
-  pipelines: [{ name: "p", writes: 5n, applied: 9n, dead_letters: 1n, last_commit_at: now - 20n * second, paused_noted_at: null }],
+  pipelines: [{ name: "p", writes: 5n, applied: 9n, dead_letters: 1n, other_writes: 0n, last_commit_at: now - 20n * second, paused_noted_at: null }],
   offsets: [{ pipeline: "p", topic: "t", partition: 0, next_offset: 4n }],
   pending: new Map(),
   ends: new Map([["t/0", { low: 0n, high: 10n }]]),
