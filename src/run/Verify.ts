@@ -72,7 +72,7 @@ export const verify = Effect.fn("Verify.verify")(function*<E, R>(options: Option
   let looks: ReadonlyArray<ReadonlyArray<Found>> = first.map(({ found }) => [found]) // per target, the latest ones
   let rounds = 1
   let applied = true
-  while (rounds < maxRounds && looks.some((ofTarget) => !isEqual(ofTarget.at(-1)!))) {
+  while (rounds < maxRounds && looks.some((ofTarget) => ofTarget.at(-1)!.differences.length > 0)) {
     applied = yield* options.waitUntilApplied(options.waitMillis ?? 10_000)
     const now = yield* inSnapshot(options.stateSchema, (sql) =>
       Effect.forEach(questions, (question, n) => compare(sql, question, looks[n]!.at(-1)!)))
@@ -127,7 +127,8 @@ const suspected = (keys: ReadonlyArray<string>, { keyType }: Oracle): Found =>
 const isEqual = ({ complete, differences }: Found): boolean => complete && differences.length === 0
 
 /** Looks at the keys that differed before; at all keys if none are known, or (there were too many to list) none of those is left. */
-const compare = Effect.fnUntraced(function*(sql: Sql, { limit, oracle, settings }: Question, before: Found) {
+const compare = Effect.fnUntraced(function*(sql: Sql, question: Question, before: Found): Effect.fn.Return<Found, PostgresError> {
+  const { limit, oracle, settings } = question
   if (isEqual(before)) return before
   const keys = before.differences.length > 0 ? [...new Set(before.differences.map(({ key }) => key))] : null
   const differences = yield* sql.query<Difference>(
@@ -135,7 +136,9 @@ const compare = Effect.fnUntraced(function*(sql: Sql, { limit, oracle, settings 
     `select key, "column", stored, expected from (${oracle.sql}\n) as difference order by key, "column" limit $3`,
     [keys, settings, limit + 1]
   )
-  return { differences: differences.slice(0, limit), complete: differences.length <= limit && (keys === null || before.complete) } satisfies Found
+  const isAll = keys === null || before.complete
+  if (!isAll && differences.length === 0) return yield* compare(sql, question, everything)
+  return { differences: differences.slice(0, limit), complete: isAll && differences.length <= limit }
 })
 
 const count = Effect.fnUntraced(function*(sql: Sql, { oracle, settings }: Question) {
