@@ -34,7 +34,8 @@ export interface StoredServer {
 
 /**
  * What Postgres knows of a slot, beside what Kafka does. The journal is read after the slot, and moves before it: so a slot beyond
- * the entry was moved by somebody else, also while a process of ours reads it.
+ * the entry was moved by somebody else, also while a process of ours reads it. The end of the WAL is read last of all: an entry beyond
+ * it is of another history, also while the hub writes and a process of ours confirms.
  */
 export const look = Effect.fnUntraced(function*<E>(
   state: CaptureState,
@@ -45,8 +46,8 @@ export const look = Effect.fnUntraced(function*<E>(
   const record = yield* state.load(sql)
   const slot = yield* Slot.read(sql, names.slot)
   const publication = yield* Publication.read(sql, names.publication)
-  const stored = yield* readServer(sql)
   const journal = yield* known.journal
+  const stored = yield* readServer(sql)
   const server: ServerFacts = {
     systemIdentifier: stored.system_identifier,
     database: stored.database,
