@@ -3,6 +3,7 @@ import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
 import * as Position from "../domain/Position.ts"
 import * as Remedy from "../domain/Remedy.ts"
 import type { OldRow, Relation, RowChange, Tuple } from "../domain/RowChange.ts"
+import { formatPath } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import type { Transaction } from "../domain/Transaction.ts"
@@ -13,6 +14,7 @@ import { keyFields } from "./KeyFields.ts"
 import { asConnectWrites } from "./KeyText.ts"
 import { partitionOf } from "./Router.ts"
 import { RowEncoder } from "./RowEncoder.ts"
+import { bytesOf } from "./SendPlan.ts"
 import * as TooLarge from "./TooLarge.ts"
 import type { SweptKey } from "./SweepCandidates.ts"
 import type { TypeMapping } from "./TypeMapping.ts"
@@ -45,9 +47,9 @@ export interface RecordEncoder {
   readonly encode: (change: RowChange, nowMicros: bigint, into: Array<OutgoingRecord>) => void
   /**
    * Appends the delete, and its tombstone, of a key that the table has no more although nothing in the stream says so. `order` is its
-   * place at the position of `transaction`.
+   * place at the position of `transaction`. false, and nothing: under so large a key a row that is there could not have been published, either.
    */
-  readonly sweep: (relation: Relation, swept: SweptKey, transaction: Transaction, order: number, into: Array<OutgoingRecord>) => void
+  readonly sweep: (relation: Relation, swept: SweptKey, transaction: Transaction, order: number, into: Array<OutgoingRecord>) => boolean
   /** The text of a row's key, as its records will have it; undefined: the table has none. */
   readonly key: (relation: Relation, row: Tuple) => string | undefined
 }
@@ -87,6 +89,8 @@ class TableEncoder {
   readonly #topic: string
   readonly #partitions: number
   readonly #rows: RowEncoder
+  /** As a record that lacks all of them names them, about. */
+  readonly #allColumns: string
   readonly #envelopes: EnvelopeEncoder
   readonly #syntheticEnvelopes: EnvelopeEncoder
 
@@ -100,6 +104,7 @@ class TableEncoder {
     }
     this.maxRecordBytes = options.maxRecordBytesOf(this.#topic)
     this.#rows = new RowEncoder(relation, options.types, options.columns)
+    this.#allColumns = relation.columns.map(({ name }) => formatPath([name])).join(",")
     this.#envelopes = new EnvelopeEncoder(options, relation.schema, relation.table)
     this.#syntheticEnvelopes = new EnvelopeEncoder(options, relation.schema, relation.table, "synthetic")
   }
@@ -142,12 +147,17 @@ class TableEncoder {
   }
 
   /** In the partition where the key was found. */
-  sweep({ key, partition }: SweptKey, transaction: Transaction, order: number, into: Array<OutgoingRecord>): void {
+  sweep({ key, partition }: SweptKey, transaction: Transaction, order: number, into: Array<OutgoingRecord>): boolean {
     const change: Delete = { kind: "delete", relation: this.relation, transaction, order, collectionOrder: order, before: { extent: "key", tuple: [] } }
-    const before = this.#rows.rowOfKey(keyFields(key) ?? new Map())
-    const value = Buffer.from(this.#syntheticEnvelopes.encode(change, "d", before, "null", order, order, transaction.commitMicros))
-    const record: OutgoingRecord = { topic: this.#topic, partition, key, value, headers: undefined, position: this.#position(change, 0) }
-    this.#pushDeleted(record, undefined, into)
+    const fields = keyFields(key) ?? new Map<string, string>()
+    const recordOf = (row: string, headers?: HeaderList): OutgoingRecord => ({
+      topic: this.#topic, partition, key, headers, position: this.#position(change, 0),
+      value: Buffer.from(this.#syntheticEnvelopes.encode(change, "d", row, "null", order, order, transaction.commitMicros))
+    })
+    const leastOfRow = recordOf(this.#rows.rowOfKey(fields, "unavailable"), [[Headers.columnsTooLarge, this.#allColumns]])
+    if (bytesOf(leastOfRow) > this.maxRecordBytes) return false
+    this.#pushDeleted(recordOf(this.#rows.rowOfKey(fields)), undefined, into)
+    return true
   }
 
   #created(change: Insert | Read, operation: Operation, nowMicros: bigint): OutgoingRecord {

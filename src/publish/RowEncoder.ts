@@ -57,11 +57,12 @@ export class RowEncoder {
     return json === "" ? "{}" : `${json}}`
   }
 
-  /** A row of which only its record's key is known: all other columns are null. */
-  rowOfKey(fields: ReadonlyMap<string, string>): string {
+  /** A row of which only its record's key is known: all other columns are null, or as if each was left out because it is too large. */
+  rowOfKey(fields: ReadonlyMap<string, string>, others: "null" | "unavailable" = "null"): string {
     let json = ""
     for (let index = 0; index < this.#columns.length; index++) {
-      json += this.#labels[index]! + (fields.get(this.#relation.columns[this.#columns[index]!]!.name) ?? "null")
+      const column = this.#columns[index]!
+      json += this.#labels[index]! + (fields.get(this.#relation.columns[column]!.name) ?? (others === "null" ? others : this.#unchanged[column]!))
     }
     return json === "" ? "{}" : `${json}}`
   }

@@ -112,11 +112,10 @@ const sweepTopic = Effect.fnUntraced(function*(tools: SweepTools, reread: Reread
       Effect.gen(function*() {
         yield* catchUp
         const keys = yield* candidates.after(last, keysPerWatermark)
-        yield* publish(tools, relation, keys, lsn)
-        return keys
+        return { last: keys.at(-1)?.key, deleted: yield* publish(tools, relation, keys, lsn) }
       }))
-    last = swept.at(-1)?.key ?? last
-    yield* tools.rereads.swept(sql, reread, swept.length)
+    last = swept.last ?? last
+    yield* tools.rereads.swept(sql, reread, swept.deleted)
   }
 })
 
@@ -137,11 +136,18 @@ const collectTruncated = Effect.fnUntraced(function*(scan: TopicScan.TopicScan, 
   yield* candidates.boundTo(truncated)
 })
 
-/** At a watermark, with the stream held: one position below it, numbered. */
+/** At a watermark, with the stream held: one position below it, numbered. Returns of how many keys. */
 const publish = Effect.fnUntraced(function*(tools: SweepTools, relation: Relation, keys: ReadonlyArray<SweepCandidates.SweptKey>, lsn: Lsn) {
   const transaction: Transaction = { xid: 0, commitLsn: Lsn(lsn - 1n), commitMicros: BigInt(Date.now()) * 1_000n }
   const records: Array<OutgoingRecord> = []
-  for (const [index, key] of keys.entries()) tools.encoder.sweep(relation, key, transaction, index + 1, records)
+  let deleted = 0
+  for (const [index, key] of keys.entries()) if (tools.encoder.sweep(relation, key, transaction, index + 1, records)) deleted++
   yield* tools.sends.submit(writeObserved(tools.writer, records))
   yield* tools.sends.flush
+  if (deleted < keys.length) {
+    yield* Effect.logWarning("keys stay in their topic, though the table may have them no more: a row under so large a key does not fit the topic, so nothing tells", {
+      table: TableName.format(relation), count: keys.length - deleted
+    })
+  }
+  return deleted
 })

@@ -19,12 +19,15 @@ const relation: Relation = {
 const transaction = { xid: 7, commitLsn: Lsn(1_000n), commitMicros: 1_000_000n }
 const common = { relation, transaction, order: 3, collectionOrder: 3 }
 
-const encode = (change: RowChange, limit: number): ReadonlyArray<OutgoingRecord> => {
-  const records: Array<OutgoingRecord> = []
+const encoderOf = (limit: number) =>
   makeRecordEncoder({
     topicPrefix: "hub", database: "postgres", connectorVersion: "0.1.0", epoch: 1, partitionsOf: () => 6, compacted: () => true,
     maxRecordBytesOf: () => limit, tombstones: true, truncates: true, types: defaultTypes, columns: ColumnPolicy.none
-  }).encode(change, 2_000_000n, records)
+  })
+
+const encode = (change: RowChange, limit: number): ReadonlyArray<OutgoingRecord> => {
+  const records: Array<OutgoingRecord> = []
+  encoderOf(limit).encode(change, 2_000_000n, records)
   return records
 }
 
@@ -108,5 +111,23 @@ describe("a record that is too large for its topic", () => {
         expect(rows(record).after!.id).toBe(before[0])
       }
     }))
+  })
+})
+
+describe("the sweep of a key", () => {
+  const swept = (key: string, limit: number) => {
+    const records: Array<OutgoingRecord> = []
+    const isSwept = encoderOf(limit).sweep(relation, { partition: 1, key: Buffer.from(JSON.stringify({ id: key })) }, transaction, 1, records)
+    expect(records.map(({ value }) => value === null)).toEqual(isSwept ? [false, true] : [])
+    return isSwept
+  }
+
+  it("is not made where a row that is there could not have been published under it", () => {
+    fc.assert(fc.property(fc.integer({ min: 1, max: 1_500 }), fc.integer({ min: 700, max: 4_000 }), fc.array(fc.integer({ min: 0, max: 400 }), { minLength: 2, maxLength: 2 }), (keyLength, limit, [body, other]) => {
+      const key = "k".repeat(keyLength)
+      const isPublished = encode({ ...common, kind: "insert", after: [key, large(body!), large(other!), "\\x00", "4"] }, limit).some(({ topic }) => topic === "hub.public.notes")
+      if (!isPublished) expect(swept(key, limit)).toBe(false)
+    }))
+    expect([swept("k", 2_000), swept("k".repeat(2_000), 2_000), swept("k".repeat(2_000), 6_000)]).toEqual([true, false, true])
   })
 })
