@@ -9,7 +9,7 @@ export const setup = Command.make(
   "setup",
   {
     resnapshot: Flag.Boolean("resnapshot").pipe(
-      Flag.withDescription("After a gap: make slot and publication anew, have all tables read again under a later epoch"),
+      Flag.withDescription("After a gap: make the slot anew and the publication complete, have all tables read again under a later epoch"),
       Flag.withDefault(false)
     )
   },

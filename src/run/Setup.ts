@@ -49,7 +49,7 @@ export const setup = Effect.scoped(Effect.gen(function*() {
 }))
 
 /**
- * Begins anew after a gap, whatever it was: slot and publication are made again, a later epoch begins, the tables are to be
+ * Begins anew after a gap, whatever it was: the slot is made again, the publication made complete, a later epoch begins, the tables are to be
  * read again, and what was deleted in the gap is to be deleted in the topics. A process that reads the old slot is hung up on.
  *
  * May be killed at any instant and run again: until the last step what is remembered and what is there differ, so that nothing
@@ -65,9 +65,7 @@ export const resnapshot = Effect.scoped(Effect.gen(function*() {
 
   yield* Slot.drop(postgres, source.slot)
   lines.push(`replication slot ${source.slot}: ${facts.slot === undefined ? "was not there" : "dropped"}`)
-  yield* Publication.drop(postgres, source.publication)
-  yield* Publication.create(postgres, source.publication, source.tables, server.version)
-  lines.push(`publication ${source.publication}: made anew for ${source.tables.length} tables`)
+  lines.push(yield* restorePublication(postgres, source.publication, source.tables, server.version))
 
   lines.push(...(yield* begin(journal, wanted, Math.max(facts.record?.epoch ?? 0, facts.journal?.epoch ?? 0))))
   return lines
@@ -189,6 +187,19 @@ const ensurePublication = Effect.fnUntraced(function*(
   if (missing.length === 0) return `publication ${name}: there, with all ${tables.length} tables`
   yield* Publication.addTables(sql, name, missing)
   return `publication ${name}: added ${missing.map(TableName.format).join(", ")}`
+})
+
+/** Never dropped: somebody else may use it, too. */
+const restorePublication = Effect.fnUntraced(function*(
+  postgres: Postgres["Service"],
+  name: string,
+  tables: ReadonlyArray<TableName.TableName>,
+  serverVersion: number
+) {
+  const publication = yield* Publication.read(postgres, name)
+  if (publication === undefined) return yield* ensurePublication(postgres, name, tables, serverVersion)
+  const altered = yield* postgres.transaction((sql) => Publication.complete(sql, name, publication, tables, serverVersion))
+  return `publication ${name}: kept, since others may read by it${altered.length === 0 ? "; it publishes all that it should" : `; altered: ${altered.join("; ")}`}`
 })
 
 const report = (what: string, created: ReadonlyArray<string>, there: number, detail: string): string =>

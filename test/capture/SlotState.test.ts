@@ -14,7 +14,7 @@ const good: SlotState.SlotFacts = {
   journal: { ...identity, epoch: 2, timeline: 3, confirmed: Lsn.parse("0/600") },
   server: { systemIdentifier: "7", database: "hub", timeline: 3, history: [], walEnd: Lsn.parse("0/1000") },
   slot: { database: "hub", plugin: "pgoutput", active: true, invalidated: undefined, confirmedFlush: Lsn.parse("0/600") },
-  publication: { oid: 5, xmin: "740", missingOperations: [], allTables: false, generatedColumns: true, tables: new Set() },
+  publication: { oid: 5, xmin: "740", missingOperations: [], allTables: false, generatedColumns: true, viaRoot: true, partialTables: new Set<string>(), tables: new Set() },
   tail: { epoch: 2, commitLsn: Lsn.parse("0/500"), order: 1 },
   isReader: true
 }

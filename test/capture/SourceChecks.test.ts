@@ -81,5 +81,5 @@ describe("a source's checks", () => {
 })
 
 function publication() {
-  return { oid: 1, xmin: "1", missingOperations: [], allTables: false, generatedColumns: true, tables: new Set(["public.people"]) }
+  return { oid: 1, xmin: "1", missingOperations: [], allTables: false, generatedColumns: true, viaRoot: true, partialTables: new Set<string>(), tables: new Set(["public.people"]) }
 }

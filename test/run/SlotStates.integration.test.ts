@@ -106,6 +106,31 @@ describe("the slot", () => {
         assert.strictEqual(finalState(yield* capture.read("public.items")).size, 17)
       })), 120_000)
 
+  it.live("is made anew without its publication, which others may use: that is completed, and keeps what else it has", () =>
+    withCapture({ ...items, ddl: `${items.ddl}; create table public.others (id int primary key)` }, (capture) =>
+      Effect.gen(function*() {
+        const publication = slotOf(capture.database.name)
+        const running = yield* start(capture)
+        yield* query(capture, `alter publication ${publication} set table public.items (id) where (id > 5), public.others`)
+        yield* query(capture, `alter publication ${publication} set (publish = 'insert', publish_via_partition_root = false)`)
+        const oid = "select oid, pubupdate and pubdelete and pubtruncate and pubviaroot as whole from pg_publication"
+        const [before] = yield* query(capture, oid)
+        yield* Effect.flip(Fiber.join(running))
+        const lines = yield* capture.provide(Setup.resnapshot)
+        assert.match(lines.join("\n"), /publication .*: kept, since others may read by it; altered: what it publishes of each table; has all of public\.items, public\.fence now/)
+        assert.deepStrictEqual(yield* query(capture, oid), [{ ...before, whole: true }])
+        assert.deepStrictEqual(yield* query(capture, "select tablename, attnames::text, rowfilter from pg_publication_tables order by 1"), [
+          { tablename: "fence", attnames: "{id}", rowfilter: null },
+          { tablename: "items", attnames: "{id,pad}", rowfilter: null },
+          { tablename: "others", attnames: "{id}", rowfilter: null }
+        ])
+        assert.match((yield* capture.provide(Setup.resnapshot)).join("\n"), /kept, since others may read by it; it publishes all that it should/)
+        yield* query(capture, "insert into public.items values (1, 'x')")
+        yield* capture.start
+        yield* capture.caughtUp
+        assert.deepStrictEqual([...finalState(yield* capture.read("public.items")).values()], [{ id: 1, pad: "x" }])
+      })))
+
   it.live("is taken from a capture that still runs, which writes nothing more of its epoch", () =>
     withCapture(items, (capture) =>
       Effect.gen(function*() {
