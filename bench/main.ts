@@ -19,6 +19,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   latency: () => import("./latency.ts"),
   snapshot: () => import("./snapshot.ts"),
   pipelines: () => import("./pipelines.ts"),
+  memory: () => import("./memory.ts"),
   idle: () => import("./idle.ts"),
   crossing: () => import("./crossing.ts")
 }
