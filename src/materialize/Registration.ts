@@ -32,8 +32,8 @@ export const register = Effect.fnUntraced(function*(
   pipeline: Pipeline
 ): Effect.fn.Return<Generation, PostgresError | PipelineError> {
   const hash = settingsHash(pipeline.settings)
-  const { pipelines } = stateTables(stateSchema, pipeline.name, 1)
-  yield* notSetUpUnlessThere(sql, pipeline.name, pipelines)
+  const { announced, pipelines } = stateTables(stateSchema, pipeline.name, 1)
+  yield* notSetUpUnlessThere(sql, pipeline.name, announced)
   yield* requireOwnTables(sql, pipeline)
   yield* sql.query(
     "Registering the pipeline",
@@ -69,8 +69,8 @@ export const generationOf = Effect.fnUntraced(function*(
   stateSchema: string,
   pipeline: Pipeline
 ): Effect.fn.Return<Generation, PostgresError | PipelineError> {
-  const { pipelines } = stateTables(stateSchema, pipeline.name, 1)
-  yield* notSetUpUnlessThere(sql, pipeline.name, pipelines)
+  const { announced, pipelines } = stateTables(stateSchema, pipeline.name, 1)
+  yield* notSetUpUnlessThere(sql, pipeline.name, announced)
   const [row] = yield* sql.query<{ generation: number; version: number }>(
     "Reading the pipeline's registration",
     `select generation, version from ${pipelines} where name = $1`,
@@ -87,13 +87,18 @@ export const generationOf = Effect.fnUntraced(function*(
   return live(pipeline.name, row.generation)
 })
 
-const notSetUpUnlessThere = Effect.fnUntraced(function*(sql: Sql, pipeline: string, table: string) {
-  const [row] = yield* sql.query<{ there: boolean }>("Looking for the state tables", "select to_regclass($1) is not null as there", [table])
+/** By the latest of what `setup` makes: with it there is everything. */
+const notSetUpUnlessThere = Effect.fnUntraced(function*(sql: Sql, pipeline: string, announced: string) {
+  const [row] = yield* sql.query<{ there: boolean }>(
+    "Looking for the state tables",
+    "select exists (select from pg_attribute where attrelid = to_regclass($1) and attname = 'corrected') as there",
+    [announced]
+  )
   if (row!.there) return
   return yield* new PipelineError({
     reason: "notSetUp",
     pipeline,
-    message: `Pipeline ${pipeline}: its state tables are not there; run \`cdc setup\` first`
+    message: `Pipeline ${pipeline}: its state tables are not there, or an earlier version's; run \`cdc setup\` first`
   })
 })
 

@@ -12,6 +12,7 @@ import { expectedRows, finalRows, misplaced } from "../support/FinalState.ts"
 import * as TestConfig from "../support/TestConfig.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { TestTopics } from "../support/TestTopics.ts"
+import { brokenChains, storedTiers } from "../support/TierChain.ts"
 
 /**
  * The promises of design §2, end to end: a hub that is at work, a product that is killed again and again, and afterwards topics
@@ -72,9 +73,17 @@ describe("a system that is killed at work", () => {
     expect(status.caughtUp).toBe(true)
     expect(await runCdc(["verify"], environment)).toMatch(/reporting\.context_spend +[1-9][^]*no differences/)
     await expectTopicsToSayWhatTablesSay()
+    await expectTiersToldUnbroken()
     // The seed has bad signals: named and set aside, blocking nothing.
     expect(status.pipelines.find(({ name }) => name === "bit-scores")?.deadLetters).toBeGreaterThan(0)
   }, 180_000)
+
+  const expectTiersToldUnbroken = async (): Promise<void> => {
+    const { database, topics } = await hub.runPromise(Effect.all({ database: TestDatabase, topics: TestTopics }))
+    const events = await topics.readTopic(`${topics.prefix}.events.bit-score-tier-changed`)
+    expect(events.length).toBeGreaterThan(50)
+    expect(brokenChains(events, await storedTiers(database))).toEqual([])
+  }
 
   const firstRecord = async ({ admin, prefix }: TestTopics["Service"]): Promise<void> => {
     while (true) {

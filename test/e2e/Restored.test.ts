@@ -16,6 +16,7 @@ import { prepare } from "../../src/embedded/hub/Hub.ts"
 import { freePort, runCdc, startCdc, waitForStatus } from "../support/CdcProcess.ts"
 import { expectedRows, finalRows, misplaced } from "../support/FinalState.ts"
 import { createTopics, type OwnTopics } from "../support/TestTopics.ts"
+import { brokenChains, storedTiers, tierEvent } from "../support/TierChain.ts"
 
 /**
  * A database that is restored to an earlier state: a copy of its files, taken while it was shut down, with its slot, its publication
@@ -83,6 +84,8 @@ describe("a database that is restored to an earlier state", () => {
     execFileSync("cp", ["-a", join(directory, "original"), join(directory, "restored")])
     await start("original")
     await steps(60, 2)
+    await query(`insert into outreach.bit_signals (outreach_id, signal_type, signal_impact, source_spoke, correlation_id)
+      select outreach_id, 'lost', 200, 'people', gen_random_uuid() from outreach.bit_scores where score_tier <> 'BURNING' order by 1 limit 5`)
     await runUntilSettled()
     const [{ lsn: lost } = { lsn: "" }] = await query<{ lsn: string }>("select pg_current_wal_lsn()::text as lsn")
     await server!.stop()
@@ -109,5 +112,8 @@ describe("a database that is restored to an earlier state", () => {
     }
     expect(synthetic, "rows that only the lost history had").toBeGreaterThan(0)
     expect(await runCdc(["verify"], environment)).toContain("no differences")
+    const events = await topics.readTopic(`${topics.prefix}.events.bit-score-tier-changed`)
+    expect(brokenChains(events, await storedTiers({ query }))).toEqual([])
+    expect(events.filter((event) => tierEvent(event).id.startsWith("2:")).length, "outreaches that are not BURNING any more").toBeGreaterThanOrEqual(5)
   }, 180_000)
 })

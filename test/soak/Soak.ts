@@ -1,4 +1,5 @@
 import { Effect, Layer, ManagedRuntime } from "effect"
+import { topic as tierChanged } from "../../pipelines/bit-scores/TierChanged.ts"
 import { AppConfig } from "../../src/Config.ts"
 import { Postgres } from "../../src/connections/Postgres.ts"
 import * as TableName from "../../src/domain/TableName.ts"
@@ -9,6 +10,7 @@ import { seeded } from "../../src/embedded/hub/Random.ts"
 import { runCdc } from "../support/CdcProcess.ts"
 import { expectedRows, finalRows } from "../support/FinalState.ts"
 import { createTopics } from "../support/TestTopics.ts"
+import { brokenChains, storedTiers } from "../support/TierChain.ts"
 import { faults } from "./Faults.ts"
 import * as Judge from "./Judge.ts"
 import * as Witness from "./Witness.ts"
@@ -145,10 +147,12 @@ const judge = async (world: World.World, witness: Witness.Witness, config: AppCo
     heard.push({ name, testimony: Judge.hear(name, records) })
     findings.push(...differentRows(name, finalRows(records), await expectedRows(database, table.schema, table.table)))
   }
+  const events = await topics.readTopic(TopicName.ofEvents(config.kafka.topicPrefix, tierChanged))
+  findings.push(...brokenChains(events, await storedTiers(database)))
   await topics.close()
   const from = heard.find(({ testimony }) => testimony.consistentPoint !== undefined)!.testimony.consistentPoint!
   for (const { name, testimony } of heard) findings.push(...testimony.faults, ...Judge.compare(name, testimony.deeds, witness, from))
-  return { findings, records: heard.reduce((sum, { testimony }) => sum + testimony.records, 0) }
+  return { findings, records: heard.reduce((sum, { testimony }) => sum + testimony.records, events.length) }
 }
 
 const differentRows = (table: string, topic: ReadonlyMap<string, string>, rows: ReadonlyMap<string, string>): ReadonlyArray<string> => {

@@ -10,6 +10,8 @@ export interface Proxy {
   readonly holdAfter: (bytes: number) => Promise<void>
   /** Only what the server says waits: what it is asked arrives, and nobody learns of it. */
   readonly holdAnswers: () => void
+  /** Only what clients say waits: they hear, and nobody learns of what they made of it. */
+  readonly holdRequests: () => void
   /** What waited goes on, and so does everything after it. */
   readonly release: () => void
   /** Ends every connection; new ones are refused until `release`. */
@@ -41,6 +43,9 @@ export const start = async (target: { readonly host: string; readonly port: numb
     },
     holdAnswers: () => {
       for (const link of links) link.answers.hold()
+    },
+    holdRequests: () => {
+      for (const link of links) link.requests.hold()
     },
     release: () => {
       state = "passing"
