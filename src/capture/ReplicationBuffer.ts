@@ -15,8 +15,11 @@ export interface ReplicationConnection extends EventEmitter {
 
 type Taker = (taken: ReadonlyArray<WalMessage> | CaptureError) => void
 
-/** One hand-over: enough to fill a send, little enough that a transaction of any size flows through. */
-const maxTakenBytes = 1_048_576
+/**
+ * One hand-over: some hundreds of rows, a few megabytes of records. Little enough that most of it is garbage before V8 moves it to the
+ * old generation, which is collected late.
+ */
+const maxTakenBytes = 524_288
 
 /** Of `wal_sender_timeout`s: how long a server that was asked for an answer may stay silent. A huge transaction keeps it busy for some. */
 const silentTimeouts = 3

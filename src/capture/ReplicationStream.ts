@@ -19,7 +19,7 @@ import { resnapshot } from "../domain/Remedy.ts"
  * whether anybody takes or not.
  */
 export interface ReplicationStream {
-  /** What has come since the last call, at most about a megabyte of WAL; waits if that is nothing. */
+  /** What has come since the last call, at most about half a megabyte of WAL; waits if that is nothing. */
   readonly take: Effect.Effect<ReadonlyArray<WalMessage>, CaptureError>
   /** Everything before `endLsn`, the end of a commit that was taken, is safe elsewhere. */
   readonly confirm: (endLsn: Lsn.Lsn) => void
