@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs"
 import { Effect } from "effect"
 import type { Sql } from "../src/connections/Postgres.ts"
+import * as Usage from "./debezium/Usage.ts"
 
 /** What Postgres has spent so far; the difference of two readings is what was done in between. */
 export interface PostgresUsage {
@@ -20,11 +20,9 @@ export const read = (sql: Sql): Effect.Effect<PostgresUsage, unknown> =>
     ([row]) => ({ cpuSeconds: row!.pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0), walBytes: row!.wal })
   )
 
-/** proc(5): fields 14 and 15 of stat are user and system time in ticks, which are 10 ms on Linux wherever Node runs. */
 const cpuSecondsOf = (pid: number): number => {
   try {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ")
-    return (Number(fields[11]) + Number(fields[12])) / 100
+    return Usage.of(pid).cpuSeconds
   } catch {
     return NaN
   }

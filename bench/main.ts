@@ -20,6 +20,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   snapshot: () => import("./snapshot.ts"),
   pipelines: () => import("./pipelines.ts"),
   memory: () => import("./memory.ts"),
+  burst: () => import("./burst.ts"),
   idle: () => import("./idle.ts"),
   crossing: () => import("./crossing.ts")
 }
