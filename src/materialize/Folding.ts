@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import { standingOf } from "./Announcing.ts"
-import { contributionsOf, correlationOf, dueOf, never, phaseOf } from "./Contributions.ts"
+import { Contributions, correlationOf, never } from "./Contributions.ts"
 import { crossingOf } from "./Crossing.ts"
 import { type EntryStore, makeEntryStore, type StoredEntry } from "./EntryStore.ts"
 import type { GroupAccumulator } from "./GroupState.ts"
@@ -46,7 +46,8 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, evaluatedAt
     const dependents = yield* readDependents(entryStore, sql, work, links)
     const replacements = replace(work, before, dependents, links)
 
-    const keys = lockOrder(pipeline, replacements, work.groups)
+    const contributions = new Contributions(pipeline)
+    const keys = lockOrder(contributions, replacements, work.groups)
     const groups = yield* groupStore.lock(sql, keys)
     const isNew = new Set([...groups.values()].filter((group) => group.evaluatedAt === 0n))
     const { now, overwritten } = yield* instants(sql, evaluatedAt, groups, clock)
@@ -55,8 +56,8 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, evaluatedAt
     const due = isPhased ? yield* readDue(entryStore, sql, work, groups, now) : []
 
     const written = [
-      ...foldReplacements(pipeline, replacements, current, groups, now),
-      ...foldDue(pipeline, due, groups, now)
+      ...foldReplacements(pipeline, contributions, replacements, current, groups, now),
+      ...foldDue(contributions, due, groups, now)
     ]
     yield* entryStore.write(sql, written)
     yield* entryStore.remove(sql, replacements.flatMap(({ after, before }) => after === null && before !== undefined ? [before] : []))
@@ -147,6 +148,7 @@ const readDue = Effect.fnUntraced(function*(
 
 const foldReplacements = (
   pipeline: Pipeline,
+  contributions: Contributions,
   replacements: ReadonlyArray<Replacement>,
   current: ReadonlyMap<string, StoredEntry>,
   groups: ReadonlyMap<string, GroupAccumulator>,
@@ -155,32 +157,32 @@ const foldReplacements = (
   const written: Array<StoredEntry> = []
   for (const { after, afterLink, before, beforeLink } of replacements) {
     const stored = before === undefined ? undefined : current.get(entryId(before)) ?? before
-    const phase = after === null ? 0 : phaseOf(pipeline, after, afterLink, instantIn(groups, now))
+    const phase = after === null ? 0 : contributions.phaseOf(after, afterLink, instantIn(groups, now))
     const saysSame = stored !== undefined && after !== null && beforeLink === afterLink && JSON.stringify(stored.value) === JSON.stringify(after.value)
     if (!saysSame || stored.phase !== phase) {
-      const taken = stored === undefined ? [] : contributionsOf(pipeline, stored, beforeLink, stored.phase)
-      const added = after === null ? [] : contributionsOf(pipeline, after, afterLink, phase)
+      const taken = stored === undefined ? [] : contributions.of(stored, beforeLink, stored.phase)
+      const added = after === null ? [] : contributions.of(after, afterLink, phase)
       takeBack(groups, taken)
       add(groups, added)
       if (!saysSame) putDownTo(groups, [...taken, ...added], correlationOf(pipeline, (after ?? stored)!))
     }
     // A dependent stays as it is stored; it belongs to whoever holds its partition.
-    if (after !== null && after !== before) written.push({ ...after, phase, due: dueOf(pipeline, after, afterLink, phase) })
+    if (after !== null && after !== before) written.push({ ...after, phase, due: contributions.dueOf(after, afterLink, phase) })
   }
   return written
 }
 
 const foldDue = (
-  pipeline: Pipeline,
+  contributions: Contributions,
   due: ReadonlyArray<StoredEntry>,
   groups: ReadonlyMap<string, GroupAccumulator>,
   now: ReadonlyMap<GroupAccumulator, bigint>
 ): ReadonlyArray<StoredEntry> =>
   due.map((entry) => {
-    const phase = phaseOf(pipeline, entry, null, instantIn(groups, now))
-    takeBack(groups, contributionsOf(pipeline, entry, null, entry.phase))
-    add(groups, contributionsOf(pipeline, entry, null, phase))
-    return { ...entry, phase, due: dueOf(pipeline, entry, null, phase) }
+    const phase = contributions.phaseOf(entry, null, instantIn(groups, now))
+    takeBack(groups, contributions.of(entry, null, entry.phase))
+    add(groups, contributions.of(entry, null, phase))
+    return { ...entry, phase, due: contributions.dueOf(entry, null, phase) }
   })
 
 const instantIn = (groups: ReadonlyMap<string, GroupAccumulator>, now: ReadonlyMap<GroupAccumulator, bigint>) => ({ group, key }: GroupKey) =>

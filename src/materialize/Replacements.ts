@@ -1,4 +1,4 @@
-import { contributionsOf } from "./Contributions.ts"
+import type { Contributions } from "./Contributions.ts"
 import type { StoredEntry } from "./EntryStore.ts"
 import { groupId, type GroupKey } from "./GroupStore.ts"
 import type { LinkWrite } from "./LinkStore.ts"
@@ -59,14 +59,14 @@ export const replace = (
 }
 
 /** The groups that the work reads or writes, each once, in the one order in which every transaction locks them. */
-export const lockOrder = (pipeline: Pipeline, replacements: ReadonlyArray<Replacement>, others: ReadonlyArray<GroupKey>): ReadonlyArray<GroupKey> => {
+export const lockOrder = (contributions: Contributions, replacements: ReadonlyArray<Replacement>, others: ReadonlyArray<GroupKey>): ReadonlyArray<GroupKey> => {
   const keys = new Map(others.map((key) => [groupId(key.group, key.key), key]))
-  const note = (contributions: ReadonlyArray<Contribution>) => {
-    for (const { group, key } of contributions) keys.set(groupId(group, key), { group, key })
+  const note = (made: ReadonlyArray<Contribution>) => {
+    for (const { group, key } of made) keys.set(groupId(group, key), { group, key })
   }
   for (const { after, afterLink, before, beforeLink } of replacements) {
-    if (before !== undefined) note(contributionsOf(pipeline, before, beforeLink, before.phase))
-    if (after !== null) note(contributionsOf(pipeline, after, afterLink, 0))
+    if (before !== undefined) note(contributions.of(before, beforeLink, before.phase))
+    if (after !== null) note(contributions.of(after, afterLink, 0))
   }
   return [...keys].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, key]) => key)
 }
