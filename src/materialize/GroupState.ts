@@ -28,14 +28,14 @@ export class GroupAccumulator implements GroupState {
   standing: Standing | null
   /** A source row's change moved it, and what such changes are put down to. */
   hasCause = false
-  readonly correlations = new Set<string>()
+  #correlations: Set<string> | undefined
   /** What it was made of. */
   readonly #stored: string
-  readonly #sums: Map<string, bigint>
-  readonly #bags: Map<string, { distinct: number; max: string | null }>
+  readonly #sums = new Map<string, bigint>()
+  readonly #bags = new Map<string, { distinct: number; max: string | null }>()
 
   constructor(group: string, key: string, state: string, evaluatedAt: bigint, wakeAt: bigint | null, isManaged: boolean, standing: Standing | null = null) {
-    const stored = JSON.parse(state) as Stored
+    const stored = state === emptyState ? nothingStored : JSON.parse(state) as Stored
     this.group = group
     this.key = key
     this.evaluatedAt = evaluatedAt
@@ -43,8 +43,8 @@ export class GroupAccumulator implements GroupState {
     this.isManaged = isManaged
     this.standing = standing
     this.#stored = state
-    this.#sums = new Map(Object.entries(stored.s).map(([name, sum]) => [name, BigInt(sum)]))
-    this.#bags = new Map(Object.entries(stored.b).map(([name, [distinct, max]]) => [name, { distinct, max }]))
+    for (const name in stored.s) this.#sums.set(name, BigInt(stored.s[name]!))
+    for (const name in stored.b) this.#bags.set(name, { distinct: stored.b[name]![0], max: stored.b[name]![1] })
   }
 
   sum(name: string): bigint {
@@ -72,25 +72,32 @@ export class GroupAccumulator implements GroupState {
   /** A source row's change moves it. */
   putDownTo(correlation: string | null): void {
     this.hasCause = true
-    if (correlation !== null) this.correlations.add(correlation)
+    if (correlation !== null) (this.#correlations ??= new Set()).add(correlation)
+  }
+
+  get correlations(): Iterable<string> {
+    return this.#correlations ?? []
   }
 
   add(contribution: Contribution): void {
-    this.#change(contribution, 1n, 1)
+    this.#change(contribution, 1)
   }
 
   takeBack(contribution: Contribution): void {
-    this.#change(contribution, -1n, -1)
+    this.#change(contribution, -1)
   }
 
-  #change(contribution: Contribution, sign: bigint, step: number): void {
+  #change(contribution: Contribution, step: 1 | -1): void {
     this.isChanged = true
-    for (const [name, value] of Object.entries(contribution.sums ?? {})) {
-      const sum = (this.#sums.get(name) ?? 0n) + sign * value
+    const { bags, sums } = contribution
+    for (const name in sums) {
+      const before = this.#sums.get(name) ?? 0n
+      const sum = step > 0 ? before + sums[name]! : before - sums[name]!
       if (sum === 0n) this.#sums.delete(name)
       else this.#sums.set(name, sum)
     }
-    for (const [bag, member] of Object.entries(contribution.bags ?? {})) {
+    for (const bag in bags) {
+      const member = bags[bag]!
       const deltas = this.bagDeltas.get(bag) ?? new Map<string, number>()
       this.bagDeltas.set(bag, deltas)
       const delta = (deltas.get(member) ?? 0) + step
@@ -106,12 +113,13 @@ export class GroupAccumulator implements GroupState {
   }
 
   toJson(): string {
-    return JSON.stringify({
-      s: Object.fromEntries([...this.#sums].map(([name, sum]) => [name, String(sum)])),
-      b: Object.fromEntries([...this.#bags].map(([name, { distinct, max }]) => [name, [distinct, max]]))
-    } satisfies Stored)
+    const stored: Stored = { s: {}, b: {} }
+    for (const [name, sum] of this.#sums) stored.s[name] = String(sum)
+    for (const [name, { distinct, max }] of this.#bags) stored.b[name] = [distinct, max]
+    return JSON.stringify(stored)
   }
 }
 
 export const emptyState = `{"s":{},"b":{}}`
+const nothingStored: Stored = { s: {}, b: {} }
 const emptyBag = { distinct: 0, max: null }

@@ -9,9 +9,9 @@ export interface GroupKey {
   readonly key: string
 }
 
+/** The group's place among those asked for, from 1, and what is stored of it: no statement writes back a key that it was given. */
 interface GroupRow {
-  group_name: string
-  key: string
+  n: bigint
   state: string
   evaluated_at: bigint
   wake_at: bigint | null
@@ -40,16 +40,16 @@ export const makeGroupStore = (tables: StateTables) => ({
       )
       const rows = yield* sql.query<GroupRow>(
         "Locking groups",
-        `select g.group_name, g.key, g.state, g.evaluated_at, g.wake_at, g.managed, g.standing
-         from unnest($1::text[], $2::text[]) as n(g, k) join ${tables.groups} g on g.group_name = n.g and g.key = n.k
+        `select n.n, g.state, g.evaluated_at, g.wake_at, g.managed, g.standing
+         from unnest($1::text[], $2::text[]) with ordinality as n(g, k, n) join ${tables.groups} g on g.group_name = n.g and g.key = n.k
          order by g.group_name, g.key for no key update of g`,
         parameters
       )
-      return new Map(rows.map((row) => [
-        groupId(row.group_name, row.key),
-        new GroupAccumulator(row.group_name, row.key, row.state, row.evaluated_at, row.wake_at, row.managed,
-          row.standing === null ? null : JSON.parse(row.standing))
-      ]))
+      return new Map(rows.map((row) => {
+        const { group, key } = keys[Number(row.n) - 1]!
+        const standing = row.standing === null ? null : JSON.parse(row.standing)
+        return [groupId(group, key), new GroupAccumulator(group, key, row.state, row.evaluated_at, row.wake_at, row.managed, standing)]
+      }))
     }),
 
   write: (sql: Sql, groups: ReadonlyArray<GroupAccumulator>) =>
@@ -104,14 +104,11 @@ export const makeGroupStore = (tables: StateTables) => ({
     )
     if (deltas.length === 0) return Effect.void
     return Effect.gen(function*() {
-      const rows = yield* sql.query<BagRow>(
+      const counts = yield* sql.query<{ count: number }>( // as they are inserted: in the order of `n`
         "Writing bags",
-        `with n as (select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[]) as n(group_name, key, bag, member, delta)),
-         written as (
-           insert into ${tables.bags} as b (group_name, key, bag, member, count) select group_name, key, bag, member, delta from n
-           on conflict (group_name, key, bag, member) do update set count = b.count + excluded.count
-           returning b.group_name, b.key, b.bag, b.member, b.count)
-         select written.*, n.delta from written join n using (group_name, key, bag, member)`,
+        `insert into ${tables.bags} as b (group_name, key, bag, member, count)
+         select g, k, bag, member, delta from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[]) with ordinality as u(g, k, bag, member, delta, n) order by n
+         on conflict (group_name, key, bag, member) do update set count = b.count + excluded.count returning b.count`,
         [
           deltas.map((d) => d.group.group),
           deltas.map((d) => d.group.key),
@@ -120,18 +117,18 @@ export const makeGroupStore = (tables: StateTables) => ({
           deltas.map((d) => d.delta)
         ]
       )
-      const byId = new Map(groups.map((group) => [groupId(group.group, group.key), group]))
-      const lostMax = settle(rows, byId)
-      yield* removeEmptyMembers(sql, rows.filter((row) => row.count <= 0))
+      const members = deltas.map((member, index) => ({ ...member, count: counts[index]!.count }))
+      const lostMax = settle(members)
+      yield* removeEmptyMembers(sql, members.filter(({ count }) => count <= 0))
       yield* findMax(sql, lostMax)
     })
 
-    function removeEmptyMembers(sql: Sql, rows: ReadonlyArray<BagRow>) {
+    function removeEmptyMembers(sql: Sql, rows: ReadonlyArray<Member>) {
       return rows.length === 0 ? Effect.void : sql.query(
         "Removing members of bags",
         `delete from ${tables.bags} b using unnest($1::text[], $2::text[], $3::text[], $4::text[]) as n(group_name, key, bag, member)
          where b.group_name = n.group_name and b.key = n.key and b.bag = n.bag and b.member = n.member`,
-        [rows.map((r) => r.group_name), rows.map((r) => r.key), rows.map((r) => r.bag), rows.map((r) => r.member)]
+        [rows.map((r) => r.group.group), rows.map((r) => r.group.key), rows.map((r) => r.bag), rows.map((r) => r.member)]
       )
     }
 
@@ -157,13 +154,14 @@ export const makeGroupStore = (tables: StateTables) => ({
 
 export type GroupStore = ReturnType<typeof makeGroupStore>
 
-interface BagRow {
-  group_name: string
-  key: string
-  bag: string
-  member: string
-  count: number
-  delta: number
+/** A member of a bag that has changed. */
+interface Member {
+  readonly group: GroupAccumulator
+  readonly bag: string
+  readonly member: string
+  readonly delta: number
+  /** How many times it is there now. */
+  readonly count: number
 }
 
 interface LostMax {
@@ -172,15 +170,14 @@ interface LostMax {
 }
 
 /** Counts the members that came and went; returns the bags whose greatest member went, for it must be looked up. */
-const settle = (rows: ReadonlyArray<BagRow>, groups: ReadonlyMap<string, GroupAccumulator>): Array<LostMax> => {
-  const lost = new Map<string, LostMax>()
-  for (const row of rows) {
-    const group = groups.get(groupId(row.group_name, row.key))!
-    const { distinct, max } = group.bag(row.bag)
-    const came = row.count > 0 && row.count - row.delta <= 0
-    const went = row.count <= 0 && row.count - row.delta > 0
-    group.settleBag(row.bag, distinct + (came ? 1 : 0) - (went ? 1 : 0), came && (max === null || row.member > max) ? row.member : max)
-    if (went && row.member === max) lost.set(`${row.group_name}\0${row.key}\0${row.bag}`, { group, bag: row.bag })
+const settle = (members: ReadonlyArray<Member>): Array<LostMax> => {
+  const lost = new Map<GroupAccumulator, Map<string, LostMax>>()
+  for (const { bag, count, delta, group, member } of members) {
+    const { distinct, max } = group.bag(bag)
+    const came = count > 0 && count - delta <= 0
+    const went = count <= 0 && count - delta > 0
+    group.settleBag(bag, distinct + (came ? 1 : 0) - (went ? 1 : 0), came && (max === null || member > max) ? member : max)
+    if (went && member === max) lost.set(group, (lost.get(group) ?? new Map<string, LostMax>()).set(bag, { group, bag }))
   }
-  return [...lost.values()].filter(({ bag, group }) => group.bag(bag).distinct > 0)
+  return [...lost.values()].flatMap((ofGroup) => [...ofGroup.values()]).filter(({ bag, group }) => group.bag(bag).distinct > 0)
 }
