@@ -165,7 +165,7 @@ const identityProblem = ({ frozenPartitions, identity, name, relation }: TableFa
       `give it a primary key, or ALTER TABLE ${partition} REPLICA IDENTITY FULL`))
   if (identity.length === 0) {
     return [...findings, error(`Table ${name}`, "has no replica identity, so Postgres would reject the hub's UPDATEs and DELETEs once it is published",
-      `give it a primary key, or ALTER TABLE ${name} REPLICA IDENTITY FULL`)]
+      relation.key.length > 0 ? `ALTER TABLE ${name} REPLICA IDENTITY DEFAULT (its primary key)` : `give it a primary key, or ALTER TABLE ${name} REPLICA IDENTITY FULL`)]
   }
   const outside = relation.key.map((index) => relation.columns[index]!.name).filter((column) => !identity.includes(column))
   if (outside.length === 0) return findings

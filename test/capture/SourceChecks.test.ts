@@ -59,6 +59,14 @@ describe("a source's checks", () => {
     expect(found(changed)).toEqual(findings)
   })
 
+  it.each([
+    ["has a key", { ...people, identity: [] }, "ALTER TABLE public.people REPLICA IDENTITY DEFAULT (its primary key)"],
+    ["has no key", { ...people, identity: [], relation: { ...relation, key: [] } }, "give it a primary key, or ALTER TABLE public.people REPLICA IDENTITY FULL"]
+  ])("name what helps a table without a replica identity that %s", (_, table, remedy) => {
+    const findings = checkSource({ ...healthy, tables: [table] }, expected).flatMap(({ findings }) => findings)
+    expect(findings.map((finding) => finding.remedy)).toEqual([remedy])
+  })
+
   it("tell of a server that would hang up before it is answered", () => {
     expect(found({}, { walSenderTimeoutSeconds: 3, statusIntervalSeconds: 2 })).toEqual(["timeouts: error"])
   })
