@@ -58,9 +58,17 @@ export const render = (status: SystemStatus): string => {
     ),
     ...pipelines.filter(({ otherWrites }) => otherWrites > 0).map(({ name, otherWrites }) =>
       `${name}: somebody else has written ${count(otherWrites)} of its rows since they were scored; is another job still at work?`),
+    ...pipelines.flatMap(lettersLine),
     ...pipelines.filter(({ state }) => state !== "running").map(({ name, state }) => `${name} is ${state}: ${pipelineStates[state]}`)
   ]
   return lines.join("\n")
+}
+
+const lettersLine = ({ name, openDeadLetters, suspectRows }: SystemStatus["pipelines"][number]): ReadonlyArray<string> => {
+  const reasons = Object.entries(openDeadLetters).map(([reason, open]) => `${reason} ${count(open)}`)
+  if (reasons.length === 0) return []
+  const suspects = suspectRows === 0 ? "" : `; ${count(suspectRows)} source ${suspectRows === 1 ? "row counts" : "rows count"} as before a change that can't be read`
+  return [`${name} has open dead letters: ${reasons.join(", ")}${suspects}; \`cdc dead-letters list --pipeline ${name}\``]
 }
 
 /** Only while it goes on: afterwards nobody asks. */

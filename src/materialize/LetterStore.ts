@@ -37,6 +37,13 @@ export interface LetterFilter {
   readonly openOnly?: boolean
 }
 
+/** What is open, for whoever watches. */
+export interface OpenLetters {
+  readonly byReason: Readonly<Record<string, number>>
+  /** Source rows that count as before a change that can't be read. */
+  readonly suspectRows: number
+}
+
 interface LetterRow extends Omit<Letter, "offset"> {
   record_offset: bigint
 }
@@ -117,6 +124,29 @@ export const makeLetterStore = (tables: StateTables) => ({
       [...placesOf(letters.map(({ record }) => record)), letters.map(({ why }) => why.reason), letters.map(({ why }) => why.message)]
     ),
 
+  openLetters: (sql: Sql): Effect.Effect<OpenLetters, PostgresError> =>
+    Effect.map(
+      sql.query<{ reasons: Readonly<Record<string, number>> | null; suspectRows: bigint }>(
+        "Counting open dead letters",
+        `with open as materialized (select reason, suspect, topic, partition, coalesce(key, record_offset::text) as row from ${tables.letters} where resolution is null)
+         select (select jsonb_object_agg(reason, n) from (select reason, count(*) as n from open group by reason) r) as reasons,
+           (select count(distinct (topic, partition, row)) from open where suspect) as "suspectRows"`
+      ),
+      ([row]) => ({ byReason: row!.reasons ?? {}, suspectRows: Number(row!.suspectRows) })
+    ),
+
+  /** Forgets some letters that were resolved so long ago; says how many. Open ones stay, though their record may be gone. */
+  prune: (sql: Sql, hours: number): Effect.Effect<number, PostgresError> =>
+    Effect.map(
+      sql.query(
+        "Forgetting resolved dead letters",
+        `delete from ${tables.letters} where ctid = any (array(select ctid from ${tables.letters}
+           where resolution is not null and resolved_at < clock_timestamp() - $1 * interval '1 hour' limit ${prunedAtOnce} for update skip locked)) returning 1`,
+        [hours]
+      ),
+      (rows) => rows.length
+    ),
+
   /** Per reason. */
   counts: (sql: Sql, filter: LetterFilter) =>
     Effect.map(
@@ -151,6 +181,9 @@ const condition = `($1::text is null or topic = $1) and ($2::text is null or rea
   and (not $4::boolean or resolution is null)`
 const conditionParameters = (filter: LetterFilter) =>
   [filter.topic ?? null, filter.reason ?? null, filter.keys ?? null, filter.openOnly ?? false] as const
+
+/** So that a transaction stays short. */
+export const prunedAtOnce = 1_000
 
 /** A btree's row holds 2,704 bytes; a character has up to 4. */
 const maxKeyCharacters = 600

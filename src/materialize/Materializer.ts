@@ -240,7 +240,10 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
     return undefined
   })
 
-  return { apply, applyTruncate, retry, retryPending, wake, checkpoint }
+  /** Forgets some dead letters that were resolved more than so many hours ago; says how many. */
+  const pruneLetters = (hours: number): Effect.Effect<number, PostgresError | PipelineError> => inGeneration((sql) => letters.prune(sql, hours))
+
+  return { apply, applyTruncate, retry, retryPending, wake, pruneLetters, checkpoint }
 })
 
 export type Materializer = Effect.Success<ReturnType<typeof makeMaterializer>>

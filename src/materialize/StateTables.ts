@@ -114,7 +114,8 @@ export const generationDdl = (tables: StateTables): ReadonlyArray<string> => [
     resolution text,                                             -- applied, superseded; null: open
     resolved_at timestamptz,
     primary key (topic, partition, record_offset))`,
-  `create index if not exists ${indexName(tables.letters, "open")} on ${tables.letters} (topic, partition, key) where resolution is null`
+  `create index if not exists ${indexName(tables.letters, "open")} on ${tables.letters} (topic, partition, key) where resolution is null`,
+  `create index if not exists ${indexName(tables.letters, "resolved")} on ${tables.letters} (resolved_at) where resolution is not null`
 ]
 
 const indexName = (quotedTable: string, suffix: string): string =>

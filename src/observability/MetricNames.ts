@@ -58,6 +58,10 @@ export const lastAppliedTimestamp = define("gauge", "cdc_last_applied_timestamp_
   "When the pipeline last committed a batch")
 export const deadLetters = define("counter", "cdc_dead_letters_total", ["pipeline", "reason"],
   "Records set aside")
+export const deadLettersOpen = define("gauge", "cdc_dead_letters_open", ["pipeline", "reason"],
+  "Records set aside that neither a retry nor a later change has resolved")
+export const suspectRows = define("gauge", "cdc_suspect_rows", ["pipeline"],
+  "Source rows that count as before a change that can't be read")
 export const pipelinePaused = define("gauge", "cdc_pipeline_paused", ["pipeline"],
   "1 while the pipeline stands still because too many records can't be used")
 export const pipelineOtherWrites = define("gauge", "cdc_pipeline_other_writes", ["pipeline"],
@@ -73,6 +77,6 @@ export const buildInfo = define("gauge", "cdc_build_info", ["version"], "Always 
 export const all: ReadonlyArray<MetricName> = [
   replicationLagBytes, replicationRetainedWalBytes, replicationLagSeconds, replicationConnected, slotStatus,
   transactionsCaptured, changesCaptured, changesPublished, publishDuration, pipelineLagRecords, changesApplied,
-  applyDuration, batchChanges, endToEndLatency, lastAppliedTimestamp, deadLetters, pipelinePaused, pipelineOtherWrites, errors, snapshotTablesRemaining,
+  applyDuration, batchChanges, endToEndLatency, lastAppliedTimestamp, deadLetters, deadLettersOpen, suspectRows, pipelinePaused, pipelineOtherWrites, errors, snapshotTablesRemaining,
   snapshotRows, buildInfo
 ]

@@ -48,6 +48,17 @@ export const deadLetters = (pipeline: string, reason: string, records: number): 
   add(Names.deadLetters, { pipeline, reason }, records)
 
 export const otherWrites = (pipeline: string, rows: number): void => set(Names.pipelineOtherWrites, { pipeline }, rows)
+/** A reason that is not among them has none open any more. */
+export const openDeadLetters = (pipeline: string, byReason: Readonly<Record<string, number>>, suspectRows: number): void => {
+  const reasons = reasonsSeen.get(pipeline) ?? new Set<string>()
+  reasonsSeen.set(pipeline, reasons)
+  for (const reason of Object.keys(byReason)) reasons.add(reason)
+  for (const reason of reasons) set(Names.deadLettersOpen, { pipeline, reason }, byReason[reason] ?? 0)
+  set(Names.suspectRows, { pipeline }, suspectRows)
+}
+
+const reasonsSeen = new Map<string, Set<string>>()
+
 export const paused = (pipeline: string, isPaused: boolean): void => set(Names.pipelinePaused, { pipeline }, isPaused ? 1 : 0)
 
 /** `reason` is that of the stage's error class: bounded. */

@@ -105,6 +105,13 @@ export const statusView = (status: StatusAnswer, history: LagHistory): string =>
         <tbody>${snapshot.tables.map(tableRow).join("")}</tbody></table></div></details>
   </section>`
 
+  const deadLetters = ({ deadLetters, openDeadLetters, suspectRows }: SystemStatus["pipelines"][number]): string => {
+    const reasons = Object.entries(openDeadLetters)
+    if (reasons.length === 0) return count(deadLetters)
+    const open = reasons.reduce((sum, [, n]) => sum + n, 0)
+    const why = [...reasons.map(([reason, n]) => `${reason} ${count(n)}`), ...suspectRows === 0 ? [] : [`rows that are suspect: ${count(suspectRows)}`]]
+    return `${badge(`${count(open)} open`, "bad", why.join(", "))} of ${count(deadLetters)}`
+  }
   const pipelineRow = (pipeline: SystemStatus["pipelines"][number]): string =>
     `<tr><th scope="row"><code>${escape(pipeline.name)}</code></th>
       <td>${badge(words(pipeline.state), toneOf(pipeline.state))}</td>
@@ -113,7 +120,7 @@ export const statusView = (status: StatusAnswer, history: LagHistory): string =>
       <td class="number">${count(pipeline.applied)}</td>
       <td class="number">${count(pipeline.writes)}${pipeline.otherWrites === 0 ? "" : ` ${badge(`${count(pipeline.otherWrites)} by another`, "bad", "somebody else writes rows of this pipeline")}`}</td>
       <td class="number">${count(pipeline.pending)}</td>
-      <td class="number">${pipeline.deadLetters > 0 ? badge(count(pipeline.deadLetters), "bad") : "0"}</td></tr>`
+      <td class="number">${deadLetters(pipeline)}</td></tr>`
   const pipelinesCard = `<section class="card wide">
     <h2>Pipelines</h2>
     <div class="scroll"><table>

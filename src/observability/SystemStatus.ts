@@ -124,7 +124,12 @@ export interface PipelineStatus {
   readonly lagRecords: number
   /** Age of the last applied change while records wait, else 0; null: nothing was ever applied. */
   readonly lagSeconds: number | null
+  /** Records ever set aside. */
   readonly deadLetters: number
+  /** By reason, those that neither a retry nor a later change has resolved. */
+  readonly openDeadLetters: Readonly<Record<string, number>>
+  /** Source rows that count as before a change that can't be read. */
+  readonly suspectRows: number
   /** Changes applied, and aggregate rows written, since it was first started. */
   readonly applied: number
   readonly writes: number

@@ -45,8 +45,7 @@ export const listDeadLetters = Effect.fnUntraced(function*(pipelines: ReadonlyAr
 export const countSuspects = Effect.fnUntraced(function*(sql: Sql, stateSchema: string, pipeline: Pipeline): Effect.fn.Return<number, PostgresError> {
   const generation = yield* generationOf(sql, stateSchema, pipeline).pipe(Effect.catchTag("PipelineError", () => Effect.succeed(undefined)))
   if (generation === undefined) return 0
-  const counts = yield* makeLetterStore(stateTables(stateSchema, pipeline.name, generation.number)).counts(sql, {})
-  return counts.reduce((sum, { suspectRows }) => sum + suspectRows, 0)
+  return (yield* makeLetterStore(stateTables(stateSchema, pipeline.name, generation.number)).openLetters(sql)).suspectRows
 })
 
 /** Lets a paused pipeline move the bad records that are in its topics now to the dead letters. false: it was never started. */

@@ -30,7 +30,8 @@ export const runPipeline = Effect.fnUntraced(function*(pipeline: Pipeline) {
       applyAll(pipeline.name, queue, materializer),
       retryPendingAll(pipeline.name, materializer),
       wakeAll(pipeline.name, materializer),
-      keepChecked(pipeline.name, topics, materializer)
+      keepChecked(pipeline.name, topics, materializer),
+      prunePeriodically(pipeline.name, materializer)
     ])
   }))
   return yield* Effect.gen(function*() {
@@ -172,6 +173,13 @@ const wakeAll = Effect.fnUntraced(function*(name: string, materializer: Material
   const wake = Effect.andThen(gate, whileContended(name)(materializer.wake))
   return yield* Effect.forever(Effect.flatMap(wake, ({ nextIn, woken }) =>
     woken > 0 && nextIn !== null && nextIn <= 0n ? Effect.void : Effect.sleep(Duration.millis(pauseMillis(nextIn)))))
+})
+
+/** Resolved letters are remembered for as long as their records are kept. */
+const prunePeriodically = Effect.fnUntraced(function*(name: string, { pruneLetters }: Materializer) {
+  const { kafka } = yield* AppConfig
+  const prune = whileContended(name)(pruneLetters(kafka.deadLetterRetentionHours))
+  return yield* Effect.forever(Effect.flatMap(prune, (pruned) => pruned > 0 ? Effect.void : Effect.sleep("1 hour")))
 })
 
 /** At least 100 ms: what is due and was not taken is another instance's. */

@@ -97,8 +97,9 @@ export class Progress extends Context.Service<Progress, {
       const [wal, capture, snapshotTables, rereads, gaps, pipelines, offsets, pending] = yield* Effect.all([
         ask.wal, ask.capture, ask.snapshotTables, ask.rereads, ask.gaps, ask.pipelines, ask.offsets(enabled), ask.pending(enabled)
       ])
+      const letters = yield* ask.letters(pipelines)
       const [ends, members] = yield* Effect.all([askKafka.ends(offsets), askKafka.members(enabled)], { concurrency: 2 })
-      return { now: wal.now, wal, capture, snapshotTables, rereads, gaps, pipelines, offsets, pending, ends, members }
+      return { now: wal.now, wal, capture, snapshotTables, rereads, gaps, pipelines, offsets, pending, letters, ends, members }
     })
 
     const remember = (status: SystemStatus, at: bigint) => {

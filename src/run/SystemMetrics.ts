@@ -17,6 +17,7 @@ export const record = (reading: SystemReading, { capture, pipelines, snapshot }:
     })
     Metrics.snapshotTablesRemaining(snapshot.tables.length - snapshot.tablesDone)
     for (const { name, otherWrites } of pipelines) Metrics.otherWrites(name, otherWrites)
+    for (const { name, openDeadLetters, suspectRows } of pipelines) Metrics.openDeadLetters(name, openDeadLetters, suspectRows)
     for (const offset of reading.offsets) {
       Metrics.pipelineLag(offset.pipeline, offset.topic, offset.partition, recordsBehind([offset], reading.ends))
     }

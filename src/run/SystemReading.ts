@@ -12,6 +12,8 @@ import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import { partitionId } from "../materialize/Checkpoint.ts"
+import { makeLetterStore, type OpenLetters } from "../materialize/LetterStore.ts"
+import { stateTables } from "../materialize/StateTables.ts"
 
 /** What Postgres and Kafka say of the system at about one instant; `SystemStatus.ts` makes sense of it. */
 export interface SystemReading {
@@ -26,6 +28,8 @@ export interface SystemReading {
   readonly pipelines: ReadonlyArray<PipelineRow>
   readonly offsets: ReadonlyArray<OffsetRow>
   readonly pending: ReadonlyMap<string, number>
+  /** Of pipelines that have set anything aside. */
+  readonly letters: ReadonlyMap<string, OpenLetters>
   readonly ends: EndOffsets
   /** Members of each pipeline's consumer group. */
   readonly members: ReadonlyMap<string, number>
@@ -59,6 +63,7 @@ export interface CaptureRow {
 
 export interface PipelineRow {
   readonly name: string
+  readonly generation: number
   readonly writes: bigint
   readonly applied: bigint
   readonly dead_letters: bigint
@@ -131,7 +136,7 @@ export const questions = (sql: Sql, stateSchema: string, slot: string) => {
 
     pipelines: rowsOf<PipelineRow>(
       "Reading the pipelines' progress",
-      `select name, writes, applied, dead_letters, coalesce((to_jsonb(p) ->> 'other_writes')::bigint, 0) as other_writes, ${micros("last_commit_at")} as last_commit_at,
+      `select name, generation, writes, applied, dead_letters, coalesce((to_jsonb(p) ->> 'other_writes')::bigint, 0) as other_writes, ${micros("last_commit_at")} as last_commit_at,
          ${micros("(to_jsonb(p) ->> 'paused_noted_at')::timestamptz")} as paused_noted_at from ${table("pipelines")} p`
     ),
 
@@ -140,6 +145,13 @@ export const questions = (sql: Sql, stateSchema: string, slot: string) => {
         "Reading the pipelines' offsets",
         `select pipeline, topic, partition, next_offset from ${table("offsets")} where pipeline = any($1)`,
         [pipelines]
+      ),
+
+    letters: (pipelines: ReadonlyArray<PipelineRow>): Effect.Effect<ReadonlyMap<string, OpenLetters>, PostgresError> =>
+      Effect.map(
+        Effect.forEach(pipelines.filter(({ dead_letters }) => dead_letters > 0n), ({ generation, name }) =>
+          ifThere(Effect.map(makeLetterStore(stateTables(stateSchema, name, generation)).openLetters(sql), (letters) => [[name, letters] as const]))),
+        (found) => new Map(found.flat())
       ),
 
     pending: (pipelines: ReadonlyArray<string>) =>

@@ -91,6 +91,8 @@ const pipelineStatus = (name: string, reading: SystemReading, known: Known): Pip
     lagRecords,
     lagSeconds: seconds,
     deadLetters: Number(row?.dead_letters ?? 0n),
+    openDeadLetters: reading.letters.get(name)?.byReason ?? {},
+    suspectRows: reading.letters.get(name)?.suspectRows ?? 0,
     applied: Number(row?.applied ?? 0n),
     writes: Number(row?.writes ?? 0n),
     otherWrites: Number(row?.other_writes ?? 0n),

@@ -87,6 +87,21 @@ layer(TestHub.layer, { excludeTestServices: true })("a dead letter", (it) => {
       assert.deepStrictEqual(yield* scores, [`(${outreach(1)},10.00,1)`])
     }))
 
+  it.effect("is forgotten once it has been resolved for as long as its record is kept; open ones never are", () =>
+    Effect.gen(function*() {
+      const { applyAll, changes, materializer } = yield* begin
+      for (const n of [1, 2, 3]) changes.append(tables.signals, "c", signal(n), signalRow(1, bad))
+      for (const n of [1, 2]) changes.append(tables.signals, "u", signal(n), signalRow(1))
+      yield* applyAll()
+      const { query } = yield* Postgres
+      yield* query("Ageing", `update cdc.bit_scores_1_letters set set_aside_at = now() - interval '900 hours',
+        resolved_at = case key when $1 then now() - interval '721 hours' when $2 then now() - interval '719 hours' end`, [signal(1), signal(2)])
+      assert.strictEqual(yield* materializer.pruneLetters(720), 1)
+      assert.strictEqual(yield* materializer.pruneLetters(720), 0)
+      assert.sameMembers(yield* letters, [`${signal(2)} 1 superseded`, `${signal(3)} 2 open suspect`])
+      assert.deepStrictEqual(yield* store.openLetters(yield* Postgres), { byReason: { "unreadable-row": 1 }, suspectRows: 1 })
+    }))
+
   it.effect("is one of too many: nothing of the batch is moved or applied until a person accepts", () =>
     Effect.gen(function*() {
       yield* fresh

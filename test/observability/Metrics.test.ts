@@ -11,6 +11,7 @@ const recordAll = () => {
   Metrics.applied({ pipeline: "p", changes: 7, seconds: 0.03, atMillis: 2_000, commitMicros: [1_000_000, 1_900_000] })
   Metrics.pipelineLag("p", "t", 0, 11)
   Metrics.deadLetters("p", "unreadable", 1)
+  Metrics.openDeadLetters("p", { unreadable: 1 }, 1)
   Metrics.paused("p", true)
   Metrics.otherWrites("p", 1)
   Metrics.failed("capture", "interrupted", true)
@@ -33,6 +34,15 @@ describe("metrics", () => {
     }
     for (const name of ["process_resident_memory_bytes", "nodejs_eventloop_lag_p99_seconds"]) assert.include(text, `\n${name} `)
     assert.match(text, /\nnodejs_version_info\{/)
+  })
+
+  it("says that a reason has no open dead letters any more", async () => {
+    Metrics.openDeadLetters("mended", { "not-json": 2, "no-key": 1 }, 2)
+    Metrics.openDeadLetters("mended", { "no-key": 3 }, 0)
+    const text = await Effect.runPromise(Metrics.text)
+    assert.include(text, `cdc_dead_letters_open{pipeline="mended",reason="not-json"} 0`)
+    assert.include(text, `cdc_dead_letters_open{pipeline="mended",reason="no-key"} 3`)
+    assert.include(text, `cdc_suspect_rows{pipeline="mended"} 0`)
   })
 
   it("counts, sets, and sorts durations into seconds", async () => {

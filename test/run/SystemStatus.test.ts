@@ -21,9 +21,10 @@ const reading = (changes: Partial<SystemReading> = {}): SystemReading => ({
   snapshotTables: [],
   rereads: [],
   gaps: [{ table: "a.b", why: "it was taken out", remedy: "read it again" }, { table: "not.captured", why: "", remedy: "" }],
-  pipelines: [{ name: "p", writes: 5n, applied: 9n, dead_letters: 1n, other_writes: 0n, last_commit_at: now - 20n * second, paused_noted_at: null }],
+  pipelines: [{ name: "p", generation: 1, writes: 5n, applied: 9n, dead_letters: 1n, other_writes: 0n, last_commit_at: now - 20n * second, paused_noted_at: null }],
   offsets: [{ pipeline: "p", topic: "t", partition: 0, next_offset: 4n }],
   pending: new Map(),
+  letters: new Map([["p", { byReason: { "not-json": 1 }, suspectRows: 1 }]]),
   ends: new Map([["t/0", { low: 0n, high: 10n }]]),
   members: new Map([["p", 1]]),
   ...changes
@@ -70,7 +71,7 @@ describe("the status of the system", () => {
     const paused = (secondsAgo: bigint) => stateOf({ pipelines: [{ ...reading().pipelines[0]!, paused_noted_at: now - secondsAgo * second }] })
     assert.deepInclude(paused(2n), { state: "paused" })
     assert.deepInclude(paused(9n), { state: "lagging" }, "nobody has said so for a while")
-    assert.deepInclude(stateOf({}), { state: "lagging", lagRecords: 6, lagSeconds: 20, deadLetters: 1, applied: 9, writes: 5 })
+    assert.deepInclude(stateOf({}), { state: "lagging", lagRecords: 6, lagSeconds: 20, deadLetters: 1, openDeadLetters: { "not-json": 1 }, suspectRows: 1, applied: 9, writes: 5 })
     assert.deepInclude(stateOf({ members: new Map() }), { state: "stopped" })
     assert.deepInclude(stateOf({ pipelines: [] }), { state: "notStarted", lagSeconds: null })
     assert.deepInclude(stateOf({ offsets: [] }), { state: "running", lagRecords: 0, lagSeconds: 0 })

@@ -15,8 +15,9 @@ export interface CdcProcess {
   readonly kill: () => Promise<void>
 }
 
-export const startCdc = (verb: ReadonlyArray<string>, environment: Readonly<Record<string, string>>): CdcProcess => {
-  const child = spawn(process.execPath, [main, ...verb], {
+/** `program`: another version's `main.ts`. */
+export const startCdc = (verb: ReadonlyArray<string>, environment: Readonly<Record<string, string>>, program = main): CdcProcess => {
+  const child = spawn(process.execPath, [program, ...verb], {
     env: { ...process.env, ...environment },
     stdio: ["ignore", "pipe", "pipe"]
   })
@@ -69,5 +70,5 @@ export const waitForStatus = async (cdc: CdcProcess, port: number, isReached: (s
 export interface Status {
   readonly caughtUp: boolean
   readonly settled: boolean
-  readonly pipelines: ReadonlyArray<{ readonly name: string; readonly deadLetters: number; readonly lagRecords: number }>
+  readonly pipelines: ReadonlyArray<{ readonly name: string; readonly state: string; readonly deadLetters: number; readonly openDeadLetters: Readonly<Record<string, number>>; readonly suspectRows: number; readonly lagRecords: number }>
 }
