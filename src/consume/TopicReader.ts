@@ -87,7 +87,8 @@ export const openReader = Effect.fnUntraced(function*(
     const nextOffset = BigInt(lastOffset) + 1n
     if (isClosing || fromOffset === undefined || nextOffset <= fromOffset) return
     // Fetched before the seek, from the offset that Kafka remembers: it may be beyond the checkpoint, and says nothing of what is between.
-    if (BigInt(fetchedOffset) !== fromOffset) return
+    // One from before the checkpoint has seen all that is behind it, and won't come again.
+    if (BigInt(fetchedOffset) > fromOffset) return
     if (!(await options.skip({ topic, partition }, fromOffset, nextOffset))) return position([{ topic, partition }])
     next.set(`${topic}/${partition}`, nextOffset)
     await consumer.commitOffsets([{ topic, partition, offset: String(nextOffset) }]).catch(() => {})

@@ -120,6 +120,35 @@ layer(services, { excludeTestServices: true })("a reader whose checkpoint is beh
     }).pipe(Effect.scoped))
 })
 
+layer(services, { excludeTestServices: true })("a reader that starts while capture does", (it) => {
+  it.effect("moves its checkpoint over a marker that is fetched together with one that it has seen", () =>
+    Effect.gen(function*() {
+      const { admin, prefix } = yield* TestTopics
+      const partitions = 48
+      const topic = `${prefix}.both-start`
+      yield* Effect.promise(() => admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true }))
+      yield* leaveMarkers(topic) // offset 0, by setup
+      const skips = yield* Queue.unbounded<readonly [number, bigint]>()
+      yield* openReader({
+        groupId: `${topic}.reader`,
+        topics: [topic],
+        maxBytesPerPartition: 1_048_576,
+        nextOffsets: (asked) => new Promise((resolve) => setTimeout(() => resolve(asked.map(() => 0n)), 50)),
+        skip: ({ partition }, _, nextOffset) => new Promise((resolve) => setTimeout(() => {
+          Queue.offerUnsafe(skips, [partition, nextOffset])
+          resolve(true)
+        }, 10))
+      })
+      yield* Queue.take(skips)
+      yield* leaveMarkers(topic) // offset 1, by capture
+      const reached = new Set<number>()
+      while (reached.size < partitions) {
+        const [partition, nextOffset] = yield* Queue.take(skips)
+        if (nextOffset === 2n) reached.add(partition)
+      }
+    }).pipe(Effect.scoped))
+})
+
 layer(services, { excludeTestServices: true })("dead letters", (it) => {
   it.effect("take a whole fetch of bad records, and one too large without its value", () =>
     Effect.gen(function*() {
