@@ -1,5 +1,8 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import { spawn } from "node:child_process"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
 import pg from "pg"
 import { Postgres } from "../../src/connections/Postgres.ts"
 import * as Lsn from "../../src/domain/Lsn.ts"
@@ -9,7 +12,7 @@ import * as Proxy from "../support/Proxy.ts"
 import * as TestConfig from "../support/TestConfig.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { TestTopics } from "../support/TestTopics.ts"
-import { brokenChains, storedTiers, tierEvent } from "../support/TierChain.ts"
+import { brokenChains, storedTiers, type TierEvent, tierEvent } from "../support/TierChain.ts"
 
 const servers = Layer.mergeAll(TestDatabase.layer, TestTopics.layer)
 const hub = Postgres.layer.pipe(Layer.provideMerge(TestConfig.layer()), Layer.provideMerge(servers))
@@ -59,7 +62,6 @@ layer(hub, { excludeTestServices: true })("processes that are killed while a tie
         let pipelines = await startPipelines()
         await capture.settled()
         // Committed, and in the hands of a capture that is killed before it publishes.
-        capture.child.kill("SIGSTOP")
         for (const { child } of pipelines) child.kill("SIGSTOP")
         const [signals, published] = [await reached("outreach.bit_signals"), await reached(events)]
         const made = await change()
@@ -74,6 +76,8 @@ layer(hub, { excludeTestServices: true })("processes that are killed while a tie
         await capture.settled()
 
         // Published, and not confirmed.
+        await change() // from now on it has no question to the database
+        await capture.settled()
         const before = await reached(events)
         network.holdRequests()
         await change()
@@ -111,6 +115,23 @@ layer(hub, { excludeTestServices: true })("processes that are killed while a tie
       const stored = yield* Effect.promise(() => storedTiers(database))
       assert.deepStrictEqual(brokenChains(records, stored), [])
       assert.isAbove(records.length, 30)
+      const heard = yield* Effect.promise(() => react({ KAFKA_BROKERS: topics.brokers.join(","), TOPIC: `${topics.prefix}.${events}`, GROUP: `${topics.prefix}.another-hub` }, records.length))
+      assert.deepStrictEqual(heard.toSorted(), records.map((record) => inShort(tierEvent(record))).toSorted())
       assert.deepStrictEqual(new Set(records.map((event) => tierEvent(event).data.cause.type)), new Set(["signal"]))
-    }).pipe(Effect.scoped), 150_000)
+    }).pipe(Effect.scoped), 180_000)
 })
+
+/** What the example for other hubs makes of so many events: a line for each. */
+const react = async (environment: Readonly<Record<string, string>>, count: number): Promise<ReadonlyArray<string>> => {
+  const example = fileURLToPath(new URL("../../examples/react-to-tiers.ts", import.meta.url))
+  const child = spawn(process.execPath, [example], { env: { ...process.env, ...environment }, stdio: ["ignore", "pipe", "inherit"] })
+  const lines: Array<string> = []
+  for await (const line of createInterface({ input: child.stdout })) {
+    lines.push(line)
+    if (lines.length === count) child.kill("SIGINT") // it leaves its group, and ends
+  }
+  return lines
+}
+
+const inShort = ({ data: { after, before, cause, effective_at, outreach_id } }: TierEvent): string =>
+  `${effective_at} ${outreach_id}: ${before?.tier ?? "new"} → ${after.tier} (${after.score}), by ${[cause.type, ...cause.correlation_ids].join(" ")}`
