@@ -23,7 +23,13 @@ export const measure = async ({ databaseUrl, publication, rows, slot }: ReceiveO
     "--option=proto_version=1", `--option=publication_names=${publication}`, "--option=messages=true"
   ], { stdio: ["ignore", "inherit", "inherit"] })
   let last: Usage.Usage = { cpuSeconds: 0, residentBytes: 0, peakBytes: 0 }
-  const looking = setInterval(() => { last = Usage.of(child.pid!) ?? last }, lookEveryMillis)
+  const looking = setInterval(() => {
+    try {
+      last = Usage.of(child.pid!)
+    } catch {
+      // it has just ended
+    }
+  }, lookEveryMillis)
   const [code] = await once(child, "exit")
   clearInterval(looking)
   if (code !== 0) throw new Error(`pg_recvlogical ended with ${code}`)

@@ -39,6 +39,7 @@ if (names.some((name) => !Object.hasOwn(benches, name))) {
   process.exit(2)
 }
 for (const name of names) {
+  console.error(`\n${name}`)
   const { run } = await benches[name]!()
   await using servers = await Servers.start()
   const measured = await run(servers, options)
