@@ -76,7 +76,7 @@ const untilSetAside = async ({ brokers }: Servers, topic: string, rows: number):
 }
 
 const capturing = async (arm: string, tables: string, servers: Servers, work: (capture: Capture.Capture, name: string) => Promise<Row>): Promise<Row> => {
-  const name = `bench_${arm.replaceAll(/\W+/g, "_")}`
+  const name = `bench_memory_${arm.toLowerCase().replaceAll(/\W+/g, "_")}`
   const capture = await Capture.start({ ...servers, name, partitions: Sink.partitions, tables })
   try {
     await capture.snapshotted()
