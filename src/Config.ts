@@ -101,7 +101,16 @@ const pipelines = Config.all({
 
 const sections = Config.all({ source, snapshot, kafka, publish, types, columns, consume, http, log, pipelines })
 
-export type Settings = Effect.Success<typeof sections> & {
+/** `shadow`: runs beside whatever writes the hub's rows, and writes nothing but its own state. */
+export type PipelineMode = "live" | "shadow"
+
+const modeOf = (pipeline: string) =>
+  Config.Literals(["live", "shadow"], "mode").pipe(Config.withDefault("live" as const), Config.nested(pipeline), Config.nested("pipelines"))
+
+type Sections = Effect.Success<typeof sections>
+
+export type Settings = Sections & {
+  readonly pipelines: Sections["pipelines"] & { readonly modes: Readonly<Record<string, PipelineMode>> }
   /** The business settings of each pipeline, by name; each pipeline validates its own. */
   readonly pipelineSettings: Readonly<Record<string, unknown>>
 }
@@ -145,6 +154,10 @@ const refuseUnknown = (file: string, chosen: Record<string, unknown>, defaults: 
       : Object.keys(options).map((key) => `${section}.${key}`).filter((name) =>
         !Object.hasOwn(defaults[section] as object, name.slice(section.length + 1)) && !withoutDefaults.includes(name))
   )
+  const ofPipelines = Object.entries(isObject(chosen.pipelines) ? chosen.pipelines : {}).filter(([name, options]) => name !== "settings" && isObject(options))
+  const known = (name: string) => (defaults as { pipelines: Record<string, object> }).pipelines[name] ?? {}
+  unknown.push(...ofPipelines.flatMap(([name, options]) =>
+    Object.keys(options as object).filter((option) => !Object.hasOwn(known(name), option) && !unknown.includes(`pipelines.${name}`)).map((option) => `pipelines.${name}.${option}`)))
   return unknown.length === 0 ? Effect.void : new ConfigurationError({
     message: `${file}: ${unknown.join(", ")} ${unknown.length === 1 ? "is not a section or option" : "are no sections or options"}; config/default.yaml has them all.`
   })
@@ -166,7 +179,12 @@ const decode = Effect.fnUntraced(function*(provider: ConfigProvider.ConfigProvid
   const problem = columnsProblem(settings.columns)
   if (problem !== undefined) return yield* new ConfigurationError({ message: problem })
   const pipelineSettings = (merged as { pipelines: { settings: Record<string, unknown> } }).pipelines.settings
-  return AppConfig.of({ ...settings, pipelineSettings })
+  const modes = yield* Effect.forEach(new Set([...settings.pipelines.enabled, ...Object.keys((merged as { pipelines: object }).pipelines)]), (name) =>
+    Effect.map(modeOf(name), (mode) => [name, mode] as const)).pipe(
+      Effect.provideService(ConfigProvider.ConfigProvider, provider),
+      Effect.mapError((error) => new ConfigurationError({ message: explain(String(error)) }))
+    )
+  return AppConfig.of({ ...settings, pipelines: { ...settings.pipelines, modes: Object.fromEntries(modes) }, pipelineSettings })
 })
 
 /** What is wrong with the columns' treatment, beyond the spelling of their names. */

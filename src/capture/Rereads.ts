@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
+import type { PostgresError } from "../connections/PostgresError.ts"
 import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
 
@@ -117,6 +118,13 @@ export const make = (stateSchema: string, slot: string) => {
     request,
     next,
     list,
+
+    /** Where each partition of the topic ended when the last re-read of all the table's rows that is done began; undefined: not known of any. */
+    lastWhole: (sql: Sql, table: TableName.TableName): Effect.Effect<Bounds | undefined, PostgresError> =>
+      Effect.map(
+        read(sql, "Looking for a re-read of the whole table", `table_name = $2 and condition is null and state = 'done' and bounds is not null order by id desc limit 1`, [TableName.format(table)]),
+        ([reread]) => reread?.bounds
+      ),
 
     /** From the table's first row: what was published before, also by an earlier beginning under another key, lies before `bounds`. */
     begun: (sql: Sql, reread: Reread, keyColumns: ReadonlyArray<string>, bounds: Bounds | undefined) =>

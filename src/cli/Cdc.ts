@@ -4,6 +4,7 @@ import { ConfigFile } from "./ConfigFile.ts"
 import { deadLetters } from "./DeadLetters.ts"
 import { explain } from "./Explain.ts"
 import { pipeline } from "./Pipeline.ts"
+import { replay } from "./Replay.ts"
 import { run } from "./Run.ts"
 import { setup } from "./Setup.ts"
 import { snapshot } from "./Snapshot.ts"
@@ -25,6 +26,6 @@ export const cdc = Command.make("cdc").pipe(
     { command: "DATABASE_URL=postgres://… KAFKA_BROKERS=host:9092 cdc setup", description: "Prepare your own database and Kafka, once" },
     { command: "DATABASE_URL=postgres://… KAFKA_BROKERS=host:9092 cdc run", description: "Capture it and keep its aggregates" }
   ]),
-  Command.withSubcommands([start, setup, validate, run, capture, pipeline, snapshot, status, deadLetters, explain, verify, teardown]),
+  Command.withSubcommands([start, setup, validate, run, capture, pipeline, snapshot, replay, status, deadLetters, explain, verify, teardown]),
   Command.withGlobalFlags([ConfigFile])
 )

@@ -8,6 +8,7 @@ import { requireReadable } from "../run/ColumnChecks.ts"
 import { modeProblems } from "../run/PipelineChecks.ts"
 import { captureCheck } from "../run/ObservedCapture.ts"
 import { checkOf } from "../run/ObservedPipelines.ts"
+import { runInShadow } from "../run/CandidateLoop.ts"
 import { runPipeline } from "../run/PipelineLoop.ts"
 
 /** The names that `pipelines/Catalogue.ts` knows. */
@@ -24,12 +25,12 @@ export const capture = { name: captureCheck, run: CaptureLoop.run }
  * topics are written in a mode that no pipeline reads.
  */
 export const pipelines = Effect.fnUntraced(function*(names: ReadonlyArray<string>) {
-  const { pipelineSettings, types } = yield* AppConfig
+  const { pipelineSettings, pipelines: { modes }, types } = yield* AppConfig
   const [unreadable] = modeProblems(types)
   if (unreadable !== undefined) return yield* new ConfigurationError({ message: sentence(unreadable) })
   return yield* Effect.forEach(new Set(names), (name) => Effect.map(definition(name, pipelineSettings[name]), (pipeline) => ({
     name: checkOf(name),
-    run: Effect.andThen(requireReadable(pipeline), runPipeline(pipeline))
+    run: Effect.andThen(requireReadable(pipeline), modes[name] === "shadow" ? runInShadow(pipeline) : runPipeline(pipeline))
   })))
 })
 

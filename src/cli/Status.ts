@@ -1,6 +1,6 @@
 import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
-import { captureStates, pipelineStates, type SystemStatus } from "../observability/SystemStatus.ts"
+import { captureStates, pipelineStates, type ReplayStatus, type SystemStatus } from "../observability/SystemStatus.ts"
 import { Progress } from "../run/Progress.ts"
 import { describe as describeSnapshot } from "../run/SnapshotStatus.ts"
 import { describe } from "../run/RereadStatus.ts"
@@ -46,7 +46,7 @@ export const render = (status: SystemStatus): string => {
     textTable(
       ["pipeline", "state", ...["behind", "lag", "applied", "written", "pending", "dead letters"].map(right)],
       pipelines.map((pipeline) => [
-        pipeline.name,
+        pipeline.mode === "shadow" ? `${pipeline.name} (shadow)` : pipeline.name,
         pipeline.state,
         count(pipeline.lagRecords),
         age(pipeline.lagSeconds),
@@ -59,6 +59,7 @@ export const render = (status: SystemStatus): string => {
     ...pipelines.filter(({ otherWrites }) => otherWrites > 0).map(({ name, otherWrites }) =>
       `${name}: somebody else has written ${count(otherWrites)} of its rows since they were scored; is another job still at work?`),
     ...pipelines.flatMap(lettersLine),
+    ...pipelines.flatMap(({ name, replay }) => replay === null ? [] : [`${name} is replayed: ${describeReplay(replay)}`]),
     ...pipelines.filter(({ state }) => state !== "running").map(({ name, state }) => `${name} is ${state}: ${pipelineStates[state]}`)
   ]
   return lines.join("\n")
@@ -70,6 +71,9 @@ const lettersLine = ({ name, openDeadLetters, suspectRows }: SystemStatus["pipel
   const suspects = suspectRows === 0 ? "" : `; ${count(suspectRows)} source ${suspectRows === 1 ? "row counts" : "rows count"} as before a change that can't be read`
   return [`${name} has open dead letters: ${reasons.join(", ")}${suspects}; \`cdc dead-letters list --pipeline ${name}\``]
 }
+
+const describeReplay = ({ done, of, percent, recordsPerSecond, secondsLeft }: ReplayStatus): string =>
+  `${count(done)} of ${count(of)} records (${percent} %)${recordsPerSecond === 0 ? ", interrupted" : secondsLeft === null ? "" : `, ${age(secondsLeft)} left`}`
 
 /** Only while it goes on: afterwards nobody asks. */
 const snapshotTable = (tables: SystemStatus["snapshot"]["tables"]): string =>

@@ -3,7 +3,6 @@ import { Argument, Command, Flag } from "effect/cli"
 import { oracles } from "../../pipelines/Oracle.ts"
 import { AppConfig, ConfigurationError } from "../Config.ts"
 import { Postgres } from "../connections/Postgres.ts"
-import { startAnew } from "../domain/Remedy.ts"
 import { countSuspects } from "../run/DeadLetterList.ts"
 import { Progress } from "../run/Progress.ts"
 import { repair } from "../run/Repair.ts"
@@ -12,6 +11,7 @@ import * as Connections from "./Connections.ts"
 import { Findings } from "./ExitCode.ts"
 import { definition } from "./Parts.ts"
 import { right, textTable } from "./TextTable.ts"
+import { verifyShadowAndPrint } from "./VerifyShadow.ts"
 
 /**
  * Compares what the enabled pipelines keep with the base tables, prints the verdict, and fails with `Findings` on any difference.
@@ -49,7 +49,7 @@ export const verifyAndPrint = Effect.fnUntraced(function*<E, R>(options: {
 })
 
 const repairWaitMillis = 30_000
-const notRepaired = `either no pipeline runs to do it, or its state itself is wrong; then ${startAnew}`
+const notRepaired = "either no pipeline runs to do it, or its state itself is wrong; then rebuild that from the topics with `cdc replay PIPELINE`"
 
 /** Known from the dead letters, and so not for the oracle to say; on stderr, since stdout may be JSON. */
 const tellOfSuspects = Effect.gen(function*() {
@@ -64,6 +64,10 @@ const tellOfSuspects = Effect.gen(function*() {
 export const verify = Command.make(
   "verify",
   {
+    shadow: Flag.Boolean("shadow").pipe(
+      Flag.withDescription("Compare with what pipelines in shadow mode would write, rather than with the base tables"),
+      Flag.withDefault(false)
+    ),
     json: Flag.Boolean("json").pipe(Flag.withDescription("Print the verdict as JSON"), Flag.withDefault(false)),
     repair: Flag.Boolean("repair").pipe(
       Flag.withDescription("Let the running pipelines write again what differs, from their state, and compare once more"),
@@ -74,7 +78,9 @@ export const verify = Command.make(
       Argument.variadic()
     )
   },
-  Effect.fnUntraced(function*({ json, keys, repair }) {
+  Effect.fnUntraced(function*({ json, keys, repair, shadow }) {
+    if (shadow && (repair || keys.length > 0)) return yield* new ConfigurationError({ message: "--shadow only looks: it goes without --repair and keys" })
+    if (shadow) return yield* verifyShadowAndPrint(json)
     if (keys.length > 0 && !repair) return yield* new ConfigurationError({ message: "Keys are named for --repair only: cdc verify --repair KEY…" })
     const progress = yield* Progress
     yield* verifyAndPrint({ json, repair, keys, waitUntilApplied: progress.waitUntilApplied })
@@ -87,6 +93,7 @@ export const verify = Command.make(
   Command.withExamples([
     { command: "cdc verify", description: "A table of differences, or `no differences`, with what was compared" },
     { command: "cdc verify --json", description: "The same for a machine" },
+    { command: "cdc verify --shadow", description: "What pipelines in shadow mode would change" },
     { command: "cdc verify --repair", description: "Mends hand edits of columns that the pipelines own" },
     { command: "cdc verify --repair 0a000000-0000-4000-8000-000000000001", description: "Mends this row, and leaves the others" }
   ])

@@ -2,7 +2,6 @@ import { Cause, Effect, Queue, type Scope } from "effect"
 import type { Batch, ConsumerEndBatchProcessEvent, EachBatchPayload, KafkaMessage } from "kafkajs"
 import { Kafka } from "../connections/Kafka.ts"
 import type { KafkaError } from "../connections/KafkaError.ts"
-import { startAnew } from "../domain/Remedy.ts"
 import type { BadRecord, PartitionBatch, RawRecord, SourceChange } from "../domain/SourceChange.ts"
 import { ConsumeError } from "./ConsumeError.ts"
 import { keyOf, readRecord } from "./EnvelopeReader.ts"
@@ -21,6 +20,8 @@ export interface ReaderOptions {
   readonly groupId: string
   readonly topics: ReadonlyArray<string>
   readonly maxBytesPerPartition: number
+  /** What a person does about a gap, for messages. */
+  readonly remedy: string
   /** The next offset of partitions, by the checkpoint; fails if the topic can't be read on from there. */
   readonly nextOffsets: (partitions: ReadonlyArray<Partition>) => Promise<ReadonlyArray<bigint>>
   /** Moves the checkpoint over offsets that hold no records; false if it does not stand at the first of them. */
@@ -105,7 +106,7 @@ export const openReader = Effect.fnUntraced(function*(
         await position([{ topic, partition }])
         return false
       }
-      if (BigInt(fetchedOffset) < fromOffset) throw startedOver(topic, partition, fromOffset, fetchedOffset)
+      if (BigInt(fetchedOffset) < fromOffset) throw startedOver(topic, partition, fromOffset, fetchedOffset, options.remedy)
       await options.nextOffsets([{ topic, partition }])
       return true
     } catch (cause) {
@@ -185,10 +186,10 @@ type Verdict = "applied" | "reread" | "abandoned"
 type FetchedBatch = Batch & { readonly fetchedOffset: string }
 type ProcessedBatch = ConsumerEndBatchProcessEvent["payload"] & { readonly fetchedOffset: string }
 
-const startedOver = (topic: string, partition: number, fromOffset: bigint, fetchedOffset: string): ConsumeError =>
+const startedOver = (topic: string, partition: number, fromOffset: bigint, fetchedOffset: string, remedy: string): ConsumeError =>
   new ConsumeError({
     reason: "gap",
-    message: `${topic}/${partition} was to be read on from offset ${fromOffset}, but starts over at ${fetchedOffset}: it was made again; ${startAnew}`
+    message: `${topic}/${partition} was to be read on from offset ${fromOffset}, but starts over at ${fetchedOffset}: it was made again; ${remedy}`
   })
 
 /** Every partition of the topics with its first and end offsets; a topic that is not there is named. */

@@ -5,8 +5,8 @@ import * as TableName from "./TableName.ts"
 /** About a gap between database and topics: reads all tables again, under a new epoch, and deletes what was deleted in the gap. */
 export const resnapshot = "repair it with `cdc setup --resnapshot`, which reads every table again"
 
-/** About a pipeline that has lost its place, or whose state is wrong: there is no verb yet that rebuilds one from the topics. */
-export const startAnew = "start anew with `cdc teardown --confirm --topics`, `cdc setup` and `cdc run`"
+/** About a pipeline that has lost its place, or whose state is wrong or of another version. */
+export const replay = (pipeline: string): string => `rebuild it from the topics with \`cdc replay ${pipeline}\``
 
 /** About a table whose changes were missed while the others went on. */
 export const readAgain = (table: TableName.TableName): string => `read it again with \`cdc snapshot ${shellWord(TableName.format(table))}\``

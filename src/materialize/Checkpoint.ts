@@ -47,12 +47,12 @@ export const makeCheckpoint = (tables: StateTables, reader: string) => {
     all: (sql: Sql) => read(sql, "where o.pipeline = $1", [reader]),
 
     /** Makes partitions known that were never read, so that lag and `caughtUp` count them from the start. */
-    register: (sql: Sql, partitions: ReadonlyArray<{ readonly topic: string; readonly partition: number }>) =>
+    register: (sql: Sql, partitions: ReadonlyArray<{ readonly topic: string; readonly partition: number; readonly nextOffset?: bigint }>) =>
       sql.query(
         "Registering partitions",
         `insert into ${tables.offsets} (pipeline, topic, partition, next_offset, epoch, commit_lsn, ord)
-         select $1, t, p, 0, 0, 0, 0 from unnest($2::text[], $3::int[]) as n(t, p) on conflict do nothing`,
-        [reader, partitions.map((p) => p.topic), partitions.map((p) => p.partition)]
+         select $1, t, p, o, 0, 0, 0 from unnest($2::text[], $3::int[], $4::bigint[]) as n(t, p, o) on conflict do nothing`,
+        [reader, partitions.map((p) => p.topic), partitions.map((p) => p.partition), partitions.map((p) => p.nextOffset ?? 0n)]
       ),
 
     /**
@@ -147,7 +147,7 @@ export const unseen = (
 }
 
 export const isUnread = (checkpoint: PartitionCheckpoint): boolean =>
-  checkpoint.nextOffset === 0n && !isAfter(checkpoint.position, beginning)
+  !isAfter(checkpoint.position, beginning)
 
 const ofRow = (row: OffsetRow): PartitionCheckpoint => ({
   topic: row.topic,

@@ -31,7 +31,7 @@ export interface Folded {
  * what entries contributed and adds what they contribute now, writes state. The caller holds the offsets of the partitions
  * that the changed entries come from, so nobody else changes those entries; everything else is under the locks taken here.
  */
-export const makeFolding = (pipeline: Pipeline, tables: StateTables, evaluatedAt: EvaluatedAt) => {
+export const makeFolding = (pipeline: Pipeline, tables: StateTables, isLive: boolean, evaluatedAt: EvaluatedAt) => {
   const entryStore = makeEntryStore(tables)
   const linkStore = makeLinkStore(tables)
   const groupStore = makeGroupStore(tables)
@@ -40,7 +40,7 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, evaluatedAt
     throw new Error(`Pipeline ${pipeline.name}: its entries have phases, so it must have one kind of group`) // `entries.group_key` names no other
   }
 
-  const fold = Effect.fnUntraced(function*(sql: Sql, work: Work, clock: bigint): Effect.fn.Return<Folded, PostgresError> {
+  const fold = Effect.fnUntraced(function*(sql: Sql, work: Work, instantOf: InstantOf): Effect.fn.Return<Folded, PostgresError> {
     const before = yield* readBefore(entryStore, sql, work)
     const links = yield* lockLinks(linkStore, sql, work, before)
     const dependents = yield* readDependents(entryStore, sql, work, links)
@@ -50,7 +50,7 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, evaluatedAt
     const keys = lockOrder(contributions, replacements, work.groups)
     const groups = yield* groupStore.lock(sql, keys)
     const isNew = new Set([...groups.values()].filter((group) => group.evaluatedAt === 0n))
-    const { now, overwritten } = yield* instants(sql, evaluatedAt, groups, clock)
+    const { now, overwritten } = yield* instants(sql, evaluatedAt, groups, instantOf)
     // An entry's phase may have moved on under its group's lock, which is ours only now.
     const current = isPhased ? index(yield* entryStore.byKey(sql, [...before.values()])) : before
     const due = isPhased ? yield* readDue(entryStore, sql, work, groups, now) : []
@@ -64,11 +64,11 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, evaluatedAt
     yield* linkStore.write(sql, [...work.links.values()])
     if (isPhased) yield* setWakeTimes(entryStore, sql, written, groups, now)
 
-    const isUnused = (group: GroupAccumulator) => isNew.has(group) && !group.isChanged && group.isEmpty
+    const isUnused = (group: GroupAccumulator) => isNew.has(group) && !group.isManaged && !group.isChanged && group.isEmpty
     const unused = [...groups.values()].filter(isUnused)
     const used = [...groups.values()].filter((group) => !isUnused(group))
     yield* groupStore.writeBags(sql, used)
-    const rendered = render(pipeline, used, now, due)
+    const rendered = render(pipeline, used, now, due, isLive)
     yield* groupStore.write(sql, used)
     yield* groupStore.removeUnused(sql, unused)
     return { ...rendered, overwritten, mirrors: mirrorsOf(pipeline, work, replacements, before, links) }
@@ -77,8 +77,17 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, evaluatedAt
   return { fold, entryStore, groupStore, linkStore }
 }
 
-/** The instants (µs) that the rows of these groups already stand for, by `groupId`: time never goes back for a row. */
+/** The instants (µs) that the rows of these groups already stand for, by `groupId`. */
 export type EvaluatedAt = (sql: Sql, groups: Iterable<GroupKey>) => Effect.Effect<ReadonlyMap<string, bigint>, PostgresError>
+
+/** The instant (µs) that a group is folded to, by the one that its row stands for, if it has one. Time never goes back for a group, whatever this says. */
+export type InstantOf = (stored: bigint | undefined) => bigint
+
+/** Now, and never before what the row stands for. */
+export const asOf = (clock: bigint): InstantOf => (stored = 0n) => stored > clock ? stored : clock
+
+/** What the row stands for, so that the two can be compared though time goes on; without one, now. */
+export const asStored = (clock: bigint): InstantOf => (stored = clock) => stored > 0n ? stored : clock
 
 const index = (entries: Iterable<StoredEntry>): Map<string, StoredEntry> => {
   const byId = new Map<string, StoredEntry>()
@@ -120,15 +129,16 @@ const instants = Effect.fnUntraced(function*(
   sql: Sql,
   evaluatedAt: EvaluatedAt,
   groups: ReadonlyMap<string, GroupAccumulator>,
-  clock: bigint
+  instantOf: InstantOf
 ) {
-  const floors = yield* evaluatedAt(sql, groups.values())
+  const stored = yield* evaluatedAt(sql, groups.values())
   const now = new Map<GroupAccumulator, bigint>()
   let overwritten = 0
   for (const [id, group] of groups) {
-    const floor = floors.get(id) ?? 0n
-    if (group.evaluatedAt > 0n && floor > group.evaluatedAt) overwritten++
-    now.set(group, [clock, group.evaluatedAt, floor].reduce((a, b) => (a > b ? a : b)))
+    const standsFor = stored.get(id)
+    if (group.evaluatedAt > 0n && (standsFor ?? 0n) > group.evaluatedAt) overwritten++
+    const instant = instantOf(standsFor)
+    now.set(group, instant > group.evaluatedAt ? instant : group.evaluatedAt)
   }
   return { now, overwritten }
 })
@@ -217,12 +227,13 @@ const setWakeTimes = Effect.fnUntraced(function*(
   for (const { due_at, key } of yield* store.firstDue(sql, woken.map((group) => group.key))) byKey.get(key)!.wakeAt = due_at
 })
 
-/** Renders the rows that are backed or managed, each for its group's instant; notes what is managed, and when to look again. */
+/** Renders the rows that are backed or managed, each for its group's instant; notes what is managed (by a live generation), and when to look again. */
 const render = (
   pipeline: Pipeline,
   groups: ReadonlyArray<GroupAccumulator>,
   now: ReadonlyMap<GroupAccumulator, bigint>,
-  due: ReadonlyArray<StoredEntry>
+  due: ReadonlyArray<StoredEntry>,
+  isLive: boolean
 ) => {
   const dueByKey = Map.groupBy(due, (entry) => entry.due!.groupKey)
   const rows = new Map<string, Array<WantedRow>>(Object.keys(pipeline.groups).map((name) => [name, []]))
@@ -235,14 +246,16 @@ const render = (
     if (announce !== undefined) {
       const { correlations, evaluatedAt, hasCause } = group
       const crossing = () => crossingOf(pipeline, group.original(), dueByKey.get(group.key) ?? [], announce.column, from, evaluatedAt)
-      group.standing = standingOf(group.standing, columns[announce.column] ?? null, { hasChanged: hasCause, correlations, now: evaluatedAt, crossing })
+      const value = columns[announce.column] ?? null
+      const before = isLive || group.standing?.value === value ? group.standing : null // what a candidate brings about is put down to it
+      group.standing = standingOf(before, value, { hasChanged: isLive && hasCause, correlations, now: evaluatedAt, crossing })
     }
     if (nextAt !== null && nextAt <= never && (group.wakeAt === null || nextAt < group.wakeAt)) group.wakeAt = nextAt
-    if (backed && !group.isManaged) {
+    if (isLive && backed && !group.isManaged) {
       group.isManaged = true
       newlyManaged.push({ group: group.group, key: group.key })
     }
-    if (group.isManaged) rows.get(group.group)!.push({ key: group.key, columns, required: backed, now: group.evaluatedAt, standing: group.standing })
+    if (group.isManaged || backed) rows.get(group.group)!.push({ key: group.key, columns, required: backed, now: group.evaluatedAt, standing: group.standing })
   }
   return { rows, newlyManaged }
 }

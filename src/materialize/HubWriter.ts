@@ -9,7 +9,7 @@ import * as Holding from "./Holding.ts"
 import { makeMirrorWriter, mirrorKey } from "./MirrorWriter.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { StateTables } from "./StateTables.ts"
-import { makeTargetWriter } from "./TargetWriter.ts"
+import { type Cell, makeTargetWriter } from "./TargetWriter.ts"
 
 /** What became of the hub's rows. */
 export interface HubOutcome {
@@ -52,6 +52,14 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
 
     remember,
 
+    /** What would have to be written, by table. Reads only. */
+    compare: Effect.fnUntraced(function*(sql: Sql, folded: Folded): Effect.fn.Return<ReadonlyMap<string, ReadonlyArray<Cell>>, PostgresError> {
+      const cells = new Map<string, ReadonlyArray<Cell>>()
+      for (const [name, rows] of folded.rows) cells.set(TableName.format(pipeline.groups[name]!.target.table), yield* writers.get(name)!.compare(sql, rows))
+      if (mirror !== undefined) cells.set(TableName.format(mirror.target.table), yield* mirror.compare(sql, folded.mirrors))
+      return cells
+    }),
+
     /** To be called last in its transaction, so that the hub's rows are held for as short as possible. */
     write: Effect.fnUntraced(function*(sql: Sql, folded: Folded): Effect.fn.Return<HubOutcome, PostgresError> {
       yield* remember(sql, folded)
@@ -78,3 +86,5 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
     })
   }
 }
+
+export type HubWriter = ReturnType<typeof makeHubWriter>

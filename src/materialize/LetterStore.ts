@@ -71,6 +71,18 @@ export const makeLetterStore = (tables: StateTables) => ({
       ]
     ),
 
+  /** Those of these records that have a letter. */
+  known: (sql: Sql, records: ReadonlyArray<BadRecord>): Effect.Effect<ReadonlyArray<BadRecord>, PostgresError> =>
+    Effect.map(
+      sql.query<{ n: bigint }>(
+        "Looking for dead letters",
+        `select n from unnest($1::text[], $2::int[], $3::bigint[]) with ordinality as u(topic, partition, record_offset, n)
+         join ${tables.letters} using (topic, partition, record_offset)`,
+        placesOf(records.map(({ record }) => record))
+      ),
+      (found) => found.map(({ n }) => records[Number(n) - 1]!)
+    ),
+
   /** Closes the letters that later changes have made void. `spoken` is asked for only if a letter is open: it is long. */
   supersede: Effect.fnUntraced(function*(sql: Sql, spoken: () => ReadonlyArray<Spoken>): Effect.fn.Return<void, PostgresError> {
     const [row] = yield* sql.query<{ any: boolean }>("Looking for open letters", `select exists (select from ${tables.letters} where resolution is null) as any`)

@@ -6,7 +6,8 @@ import type { BadInput, BadRecord, PartitionBatch, SourceChange } from "../domai
 import * as TableName from "../domain/TableName.ts"
 import { type Breaker, makeBreaker, neverTrips } from "./Breaker.ts"
 import { makeCheckpoint, partitionId, unseen } from "./Checkpoint.ts"
-import { makeFolding } from "./Folding.ts"
+import { type Cursor, makeComparison, type Page } from "./Comparison.ts"
+import { asOf, asStored, makeFolding } from "./Folding.ts"
 import { enter, type Generation, otherSettings } from "./Generation.ts"
 import { type HubOutcome, makeHubWriter, nothingWritten } from "./HubWriter.ts"
 import { noteRetried, type Reread, type Retried, retriable, spokenBy } from "./LetterRetry.ts"
@@ -16,7 +17,7 @@ import { admit, makePause, recordsOf } from "./Pause.ts"
 import { makePendingKeys } from "./PendingKeys.ts"
 import type { Pipeline, TriggerSource } from "./Pipeline.ts"
 import type { PipelineError } from "./PipelineError.ts"
-import { settingsHash } from "./Registration.ts"
+import { settingsHash } from "./SettingsHash.ts"
 import { noWork, type Work } from "./Replacements.ts"
 import { entryId, makeSourceReader } from "./SourceReader.ts"
 import { stateTables } from "./StateTables.ts"
@@ -47,7 +48,7 @@ export interface MaterializerOptions {
   /** Which source a topic feeds: its index in the pipeline. */
   readonly sourceOf: (topic: string) => number
   /** Sets records aside before the transaction commits, so that none is lost; after a failed commit, again. */
-  readonly setAside: (records: ReadonlyArray<BadRecord>) => Effect.Effect<void, KafkaError>
+  readonly setAside: (records: ReadonlyArray<BadRecord>) => Effect.Effect<void, KafkaError | PostgresError>
   /** Pauses rather than set aside too many; absent: never. */
   readonly breaker?: Breaker
   /** The database's clock in µs; a parameter so that tests can live through years. */
@@ -73,12 +74,16 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
   const pending = makePendingKeys(tables, pipeline.name)
   const hash = settingsHash(pipeline.settings)
 
-  const { entryStore, fold, groupStore, linkStore } = makeFolding(pipeline, tables, hub.evaluatedAt)
+  const { entryStore, fold, groupStore, linkStore } = makeFolding(pipeline, tables, generation.isLive, hub.evaluatedAt)
+
+  const comparison = makeComparison(pipeline, tables, fold, hub)
 
   /** Folds work and writes what follows. */
   const carryOut = Effect.fnUntraced(function*(sql: Sql, work: Work): Effect.fn.Return<HubOutcome, PostgresError> {
-    const folded = yield* fold(sql, work, yield* clock(sql))
-    return generation.isLive ? yield* hub.write(sql, folded) : nothingWritten
+    const now = yield* clock(sql)
+    if (generation.isLive) return yield* hub.write(sql, yield* fold(sql, work, asOf(now)))
+    yield* fold(sql, work, asStored(now))
+    return nothingWritten
   })
 
   /** Counts what was done; an instance whose settings are not those that the state is made by is stopped here, uncommitted. */
@@ -88,7 +93,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
   ) {
     const recorded = yield* sql.query(
       "Recording progress",
-      `update ${tables.pipelines} set writes = writes + $2, applied = applied + $3, dead_letters = dead_letters + $4, last_applied_at = clock_timestamp(), other_writes = other_writes + $8,
+      `update ${tables.pipelines} set writes = writes + $2, applied = applied + $3, dead_letters = dead_letters + $4, last_applied_at = clock_timestamp(), other_writes = other_writes + case when ${pending.isComparing} then 0 else $8 end,
          last_commit_at = greatest(last_commit_at, timestamptz 'epoch' + $5::bigint * interval '1 microsecond')
        where name = $1 and generation = $6 and settings_hash = $7 returning 1`,
       [generation.name, applied.outcome.written, applied.changes, applied.bad, applied.commitMicros, generation.number, hash, applied.outcome.overwritten]
@@ -174,6 +179,31 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
   )
 
   /**
+   * After a switch of generations: compares some more of the hub's rows with the state that has become theirs. Those that differ become
+   * pending. false: there is nothing left to compare, or somebody else is at it.
+   */
+  const reconcile: Effect.Effect<boolean, PostgresError | PipelineError> = inGeneration(
+    Effect.fnUntraced(function*(sql) {
+      const at = yield* pending.takeEverything(sql)
+      if (at === undefined) return false
+      if (pipeline.mirror !== undefined) yield* checkpoint.hold(sql)
+      const { cells, folded, next } = yield* comparison.page(sql, yield* clock(sql), at)
+      yield* hub.remember(sql, folded)
+      const differing = new Map([...cells].map(([target, ofTarget]) => [target, [...new Set(ofTarget.map(({ key }) => key))]]))
+      yield* pending.add(sql, differing)
+      yield* pending.settleEverything(sql, next === undefined ? undefined : { ...next, differing: at.differing + count(differing) })
+      return next !== undefined
+    })
+  )
+
+  /** A page of what this state would write, see `Comparison`; for a candidate, whose rows nobody writes. */
+  const compare = (cursor: Cursor): Effect.Effect<Page, PostgresError | PipelineError> =>
+    inGeneration(Effect.fnUntraced(function*(sql) {
+      if (pipeline.mirror !== undefined) yield* checkpoint.hold(sql)
+      return yield* comparison.page(sql, yield* clock(sql), cursor)
+    }))
+
+  /**
    * Renders the rows that time alone has changed (decay), some at a time; says how many, and in how many µs the next is due (null:
    * never). Due groups are claimed with SKIP LOCKED: any number of instances may do this at once (hard part 25).
    */
@@ -234,7 +264,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
   /** All rows of a triggering table are gone: every group that this triggers is worth writing again, a page at a time. */
   const triggeredByTruncate = Effect.fnUntraced(function*(sql: Sql, index: number) {
     const source = pipeline.sources[index] as TriggerSource
-    if (source.on === "disappear") {
+    if (source.on === "disappear" && generation.isLive) {
       yield* pending.addEvery(sql, TableName.format(pipeline.groups[source.group]!.target.table), source.group)
     }
     return undefined
@@ -243,7 +273,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
   /** Forgets some dead letters that were resolved more than so many hours ago; says how many. */
   const pruneLetters = (hours: number): Effect.Effect<number, PostgresError | PipelineError> => inGeneration((sql) => letters.prune(sql, hours))
 
-  return { apply, applyTruncate, retry, retryPending, wake, pruneLetters, checkpoint }
+  return { apply, applyTruncate, retry, retryPending, reconcile, compare, wake, pruneLetters, checkpoint, generation }
 })
 
 export type Materializer = Effect.Success<ReturnType<typeof makeMaterializer>>

@@ -4,14 +4,14 @@ import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
 import type { Columns, EntrySource, Mirror, Pipeline } from "./Pipeline.ts"
 import type { StateTables } from "./StateTables.ts"
-import { makeTargetWriter } from "./TargetWriter.ts"
+import { type Cell, makeTargetWriter } from "./TargetWriter.ts"
 
 /** The mirror row of one entry as it should be; null: there is none. */
 export interface WantedMirror {
   readonly source: number
   readonly key: string
   readonly columns: Columns | null
-  /** It was read by a snapshot: an equal row that nobody manages may be its copy, made before us. */
+  /** It was read by a snapshot, or not written when it came: an equal row that nobody manages may be its copy, made before us. */
   readonly mayBeThere: boolean
 }
 
@@ -71,6 +71,10 @@ export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: Sta
     )
   })
 
+  const adoptableOf = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
+    return rows.length === 0 ? [] : (yield* adoptable(sql, rows)).map((row) => rows[Number(row.ordinal) - 1]!)
+  })
+
   const adopt = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
     const adopted: Array<readonly [WantedMirror, bigint]> = []
     let left = rows
@@ -109,6 +113,25 @@ export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: Sta
 
   return {
     target: mirror.target,
+
+    /** What would have to be written, by the row's name in `pending`. Reads only. */
+    compare: Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
+      const ids = yield* known(sql, rows)
+      const wanted = yield* carried(sql, rows.filter((row) => row.columns !== null))
+      const idOf = new Map([...ids].map(([row, id]) => [mirrorKey(row), String(id)]))
+      const fresh = wanted.filter((row) => !idOf.has(mirrorKey(row)))
+      const adoptable = new Set((yield* adoptableOf(sql, fresh.filter((row) => row.mayBeThere))).map(mirrorKey))
+      const absent = fresh.map(mirrorKey).filter((key) => !adoptable.has(key)).map((key): Cell => ({ key, column: null, stored: null, wanted: null }))
+      const there = wanted.flatMap((row) => {
+        const id = idOf.get(mirrorKey(row))
+        return id === undefined ? [] : [{ name: mirrorKey(row), key: id, columns: row.columns!, required: true, now: 0n }]
+      })
+      const nameOf = new Map(there.map(({ key, name }) => [key, name]))
+      const cells = (yield* writer.compare(sql, there)).map((cell) => ({ ...cell, key: nameOf.get(cell.key)! }))
+      const gone = new Map(rows.flatMap((row) => row.columns === null && ids.has(row) ? [[String(ids.get(row)), mirrorKey(row)] as const] : []))
+      const left = (yield* writer.present(sql, [...gone.keys()])).map((id): Cell => ({ key: gone.get(id)!, column: null, stored: id, wanted: null }))
+      return [...absent, ...cells, ...left]
+    }),
 
     write: Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
       const ids = yield* known(sql, rows)

@@ -14,31 +14,31 @@ export type Accepted = ReadonlyMap<string, bigint>
  * What the breaker and the people who reset it tell each other through Postgres, whichever processes they are in. A pause holds
  * for as long as it is noted again and again; acceptance is of offsets, so it covers nothing that is written after it.
  */
-export const makePause = (tables: StateTables, pipeline: string) => ({
+export const makePause = (tables: StateTables, generation: string) => ({
   /** Says why the pipeline stands still; answers with what is accepted. */
   note: (sql: Sql, why: string): Effect.Effect<Accepted, PostgresError> =>
     Effect.map(
       sql.query<{ accepted: string | null }>(
         "Noting the pause",
         `update ${tables.pipelines} set paused_why = $2, paused_noted_at = clock_timestamp() where name = $1 returning accepted`,
-        [pipeline, why]
+        [generation, why]
       ),
       ([row]) => parse(row?.accepted ?? null)
     ),
 
   accepted: (sql: Sql): Effect.Effect<Accepted, PostgresError> =>
     Effect.map(
-      sql.query<{ accepted: string | null }>("Reading what is accepted", `select accepted from ${tables.pipelines} where name = $1`, [pipeline]),
+      sql.query<{ accepted: string | null }>("Reading what is accepted", `select accepted from ${tables.pipelines} where name = $1`, [generation]),
       ([row]) => parse(row?.accepted ?? null)
     ),
 
-  /** Accepts whatever is before these offsets. false: there is no such pipeline yet. */
+  /** Accepts whatever is before these offsets, for a candidate of the pipeline, too. false: there is no such pipeline yet. */
   accept: (sql: Sql, ends: Accepted): Effect.Effect<boolean, PostgresError> =>
     Effect.map(
       sql.query(
         "Accepting bad records",
-        `update ${tables.pipelines} set accepted = $2, paused_noted_at = null where name = $1 returning true`,
-        [pipeline, JSON.stringify(Object.fromEntries([...ends].map(([id, offset]) => [id, String(offset)])))]
+        `update ${tables.pipelines} set accepted = $2, paused_noted_at = null where split_part(name, '@', 1) = $1 returning true`,
+        [generation, JSON.stringify(Object.fromEntries([...ends].map(([id, offset]) => [id, String(offset)])))]
       ),
       (rows) => rows.length > 0
     )

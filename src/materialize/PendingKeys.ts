@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
+import { beginning, type Cursor } from "./Comparison.ts"
 import type { StateTables } from "./StateTables.ts"
 
 /** Keys by target table. */
@@ -29,12 +30,36 @@ export const makePendingKeys = (tables: StateTables, pipeline: string) => ({
       [pipeline, target, group]
     ),
 
+  /** From now on every row of the pipeline is to be compared with its state, see `Comparison`. Until that is done, it counts as a pending key. */
+  addEverything: (sql: Sql) =>
+    sql.query(
+      "Noting that all is to be compared",
+      `insert into ${tables.pending} (pipeline, target, key) values ($1, '${everything}', $2)`,
+      [pipeline, textOf({ ...beginning, differing: 0 })]
+    ),
+
+  /** SQL of whether that is still going on; `$1` is the pipeline. Rows that the old state wrote last look as if somebody else had. */
+  isComparing: `exists (select from ${tables.pending} where pipeline = $1 and target = '${everything}')`,
+
+  /** Locks what `addEverything` noted, unless somebody else is at it; undefined: there is nothing to do. */
+  takeEverything: (sql: Sql): Effect.Effect<Everything | undefined, PostgresError> =>
+    Effect.map(
+      sql.query<{ key: string }>("Taking what is to be compared", `select key from ${tables.pending} where pipeline = $1 and target = '${everything}' for update skip locked`, [pipeline]),
+      ([row]) => row === undefined ? undefined : parse(row.key)
+    ),
+
+  /** Notes how far the comparison is; undefined: done. */
+  settleEverything: (sql: Sql, left: Everything | undefined) =>
+    left === undefined
+      ? sql.query("Noting that all is compared", `delete from ${tables.pending} where pipeline = $1 and target = '${everything}'`, [pipeline])
+      : sql.query("Noting what is compared", `update ${tables.pending} set key = $2 where pipeline = $1 and target = '${everything}'`, [pipeline, textOf(left)]),
+
   /** Locks some of the oldest that nobody else is trying. */
   take: (sql: Sql): Effect.Effect<KeysByTarget, PostgresError> =>
     Effect.map(
       sql.query<{ target: string; key: string }>(
         "Taking pending keys",
-        `select target, key from ${tables.pending} where pipeline = $1 order by since limit 1000 for update skip locked`,
+        `select target, key from ${tables.pending} where pipeline = $1 and target <> '${everything}' order by since limit 1000 for update skip locked`,
         [pipeline]
       ),
       (rows) => new Map([...Map.groupBy(rows, ({ target }) => target)].map(([target, ofTarget]) => [target, ofTarget.map(({ key }) => key)]))
@@ -59,6 +84,21 @@ export const makePendingKeys = (tables: StateTables, pipeline: string) => ({
     yield* sql.query("Putting pending keys off", `update ${tables.pending} p set since = clock_timestamp() from ${which}`, [pipeline, left.targets, left.keys])
   })
 })
+
+/** How far the comparison of everything is, and how many rows it has found to differ. */
+export interface Everything extends Cursor {
+  readonly differing: number
+}
+
+/** In place of a table's name, which it can't be. */
+const everything = "*"
+
+const textOf = ({ differing, last, part }: Everything): string => `${part} ${differing} ${last}`
+
+const parse = (text: string): Everything => {
+  const [part, differing] = text.split(" ", 2) as [string, string]
+  return { part: Number(part), differing: Number(differing), last: text.slice(part.length + differing.length + 2) }
+}
 
 /** Sorted, as `addEvery` is: two that note the same keys wait for each other, and never in a circle. */
 const flat = (byTarget: KeysByTarget): { readonly targets: ReadonlyArray<string>; readonly keys: ReadonlyArray<string> } => {

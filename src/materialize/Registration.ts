@@ -1,13 +1,14 @@
 import { Effect } from "effect"
-import { createHash } from "node:crypto"
 import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
-import { startAnew } from "../domain/Remedy.ts"
+import { replay } from "../domain/Remedy.ts"
+import { makeCandidates } from "./Candidate.ts"
 import { type Generation, live } from "./Generation.ts"
 import { requireOwnTables } from "./OwnTables.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import { PipelineError } from "./PipelineError.ts"
 import { rescore } from "./Rescoring.ts"
+import { settingsHash } from "./SettingsHash.ts"
 import { generationDdl, sharedDdl, stateTables } from "./StateTables.ts"
 
 /** Creates the tables that every pipeline shares, in schema `stateSchema`. Idempotent; part of `cdc setup`. */
@@ -24,7 +25,8 @@ interface Registered {
 /**
  * Makes a pipeline known and its state tables exist; returns the generation of state that is live. Old state is never mixed
  * with a definition that it was not made by: another version fails with `needsReplay`, other settings make the groups anew
- * from the entries (and fence instances that still run with the old ones, see `Materializer`).
+ * from the entries (and fence instances that still run with the old ones, see `Materializer`). Where nothing was live yet and a
+ * candidate of this very definition is there, as after a time in shadow mode, that goes live.
  */
 export const register = Effect.fnUntraced(function*(
   sql: Sql,
@@ -35,10 +37,12 @@ export const register = Effect.fnUntraced(function*(
   const { announced, pipelines } = stateTables(stateSchema, pipeline.name, 1)
   yield* notSetUpUnlessThere(sql, pipeline.name, announced)
   yield* requireOwnTables(sql, pipeline)
+  const candidates = makeCandidates(stateSchema, pipeline)
+  const first = (yield* candidates.live(sql)) === undefined ? yield* candidates.promoteFirst(sql) : 1
   yield* sql.query(
     "Registering the pipeline",
-    `insert into ${pipelines} (name, version, settings_hash, generation) values ($1, $2, $3, 1) on conflict do nothing`,
-    [pipeline.name, pipeline.version, hash]
+    `insert into ${pipelines} (name, version, settings_hash, generation) values ($1, $2, $3, $4) on conflict do nothing`,
+    [pipeline.name, pipeline.version, hash, first]
   )
   const [registered] = yield* sql.query<Registered>(
     "Reading the pipeline's registration",
@@ -50,7 +54,7 @@ export const register = Effect.fnUntraced(function*(
       reason: "needsReplay",
       pipeline: pipeline.name,
       message: `Pipeline ${pipeline.name}: its state was made by version ${registered!.version}, this is version ${pipeline.version}; `
-        + `mixing them would be wrong; run that version, or ${startAnew}`
+        + `mixing them would be wrong; run that version, or ${replay(pipeline.name)}`
     })
   }
   const tables = stateTables(stateSchema, pipeline.name, registered!.generation)
@@ -88,7 +92,7 @@ export const generationOf = Effect.fnUntraced(function*(
 })
 
 /** By the latest of what `setup` makes: with it there is everything. */
-const notSetUpUnlessThere = Effect.fnUntraced(function*(sql: Sql, pipeline: string, announced: string) {
+export const notSetUpUnlessThere = Effect.fnUntraced(function*(sql: Sql, pipeline: string, announced: string) {
   const [row] = yield* sql.query<{ there: boolean }>(
     "Looking for the state tables",
     "select exists (select from pg_attribute where attrelid = to_regclass($1) and attname = 'corrected') as there",
@@ -101,13 +105,3 @@ const notSetUpUnlessThere = Effect.fnUntraced(function*(sql: Sql, pipeline: stri
     message: `Pipeline ${pipeline}: its state tables are not there, or an earlier version's; run \`cdc setup\` first`
   })
 })
-
-/** The same settings in another order have the same hash. */
-export const settingsHash = (settings: unknown): string =>
-  createHash("sha256").update(JSON.stringify(sorted(settings))).digest("hex").slice(0, 16)
-
-const sorted = (value: unknown): unknown => {
-  if (Array.isArray(value)) return value.map(sorted)
-  if (typeof value !== "object" || value === null) return value
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => [key, sorted(inner)]))
-}

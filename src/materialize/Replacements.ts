@@ -93,7 +93,7 @@ export const mirrorsOf = (
   for (const mirror of work.mirrors) {
     const entry = before.get(entryId(mirror))
     if (entry === undefined) unwant(mirror)
-    else want(entry, links.after(entry.link), false)
+    else want(entry, links.after(entry.link), true)
   }
   for (const { after, afterLink, before } of replacements) {
     if (after === null) unwant(before!)

@@ -54,6 +54,7 @@ export const sharedDdl = (schema: string): ReadonlyArray<string> => {
       add column if not exists paused_why text,                -- by the breaker; holds while it is noted again each second
       add column if not exists paused_noted_at timestamptz,
       add column if not exists other_writes bigint not null default 0, -- rows found to be written by somebody else since
+      add column if not exists records_per_second float8,       -- of a candidate while it is replayed
       add column if not exists accepted text`,                  // JSON by topic/partition: bad records before this offset pause nothing
     `create table if not exists ${inSchema("offsets")} (
       pipeline text, topic text, partition int,

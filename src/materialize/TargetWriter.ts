@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import * as RowKey from "../domain/RowKey.ts"
-import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
+import { quoteIdentifier, quoteLiteral } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
 import type { Standing } from "./Announcing.ts"
 import { lockWaitMillis } from "./Holding.ts"
@@ -88,6 +88,12 @@ export const makeTargetWriter = (target: Target) => {
     }
   })
 
+  const present = (sql: Sql, keys: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, PostgresError> =>
+    keys.length === 0 ? Effect.succeed([]) : Effect.map(
+      sql.query<Found>(`Comparing ${sqlOf.name}`, sqlOf.present, keysOf(keys)),
+      (found) => found.map(({ n }) => keys[Number(n) - 1]!)
+    )
+
   return {
     target,
 
@@ -120,8 +126,25 @@ export const makeTargetWriter = (target: Target) => {
       if (keys.length === 0) return nothing
       const removed = yield* sql.query(`Deleting from ${sqlOf.name}`, sqlOf.remove, keysOf(keys))
       if (removed.length === keys.length) return { ...nothing, written: removed.length }
-      const left = yield* sql.query<Found>(`Comparing ${sqlOf.name}`, sqlOf.present, keysOf(keys))
-      return { ...nothing, written: removed.length, held: left.map(({ n }) => keys[Number(n) - 1]!) }
+      return { ...nothing, written: removed.length, held: yield* present(sql, keys) }
+    }),
+
+    /** Those keys that have a row. */
+    present,
+
+    /** What would have to be written for rows to be as wanted. Reads only, and waits for nobody. */
+    compare: Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>): Effect.fn.Return<ReadonlyArray<Cell>, PostgresError> {
+      if (rows.length === 0) return []
+      const cells = yield* sql.query<Found & { column: string | null; stored: string | null; wanted: string | null }>(
+        `Comparing ${sqlOf.name}`,
+        sqlOf.cells,
+        parametersOf(rows)
+      )
+      return cells.flatMap(({ column, n, stored, wanted }) => {
+        const row = rows[Number(n) - 1]!
+        if (column === null && !(target.insert && row.required)) return []
+        return [{ key: row.key, column, stored, wanted }]
+      })
     }),
 
     /** The instants (µs) that rows say they were evaluated for, by key: time never goes back for a row. */
@@ -131,6 +154,14 @@ export const makeTargetWriter = (target: Target) => {
         (rows) => new Map(rows.map(({ at, n }) => [keys[Number(n) - 1]!, at]))
       )
   }
+}
+
+/** A value that is not as wanted, as Postgres prints it; column null: a whole row is missing, or (with its key as `stored`) too many. */
+export interface Cell {
+  readonly key: string
+  readonly column: string | null
+  readonly stored: string | null
+  readonly wanted: string | null
 }
 
 /** Which of the wanted rows, counted from 1: so no statement writes a key as text. */
@@ -191,6 +222,11 @@ const compile = (target: Target) => {
       from want w, free where ${isKeyOf("t")} and free.n = w.n and ${differs} returning w.n`,
     differing: `with ${wanted}
       select w.n, ${isAbsent} as is_missing from want w left join ${table} t on ${isKeyOf("t")} where ${isAbsent} or ${differs}`,
+    cells: `with ${wanted}
+      select w.n, v."column", v.stored, v.wanted from want w join ${table} t on ${isKeyOf("t")} cross join lateral (values ${columns.map(([column], index) =>
+        `(${quoteLiteral(column)}, t.${quoteIdentifier(column)}::text, ${values[index]}::text, t.${quoteIdentifier(column)} is distinct from ${values[index]})`
+      ).join(", ")}) as v("column", stored, wanted, differs) where v.differs
+      union all select w.n, null, null, null from want w where not exists (select from ${table} t where ${isKeyOf("t")})`,
     insert: `with ${wanted}${parents === undefined ? "" : `, parent as materialized (select w.n from ${parents} for key share of p skip locked)`}
         ${backing === undefined ? "" : `, backed as materialized (${backedSql(backing)})`},
       inserted as (insert into ${table} (${[...keyColumns, ...written].join(", ")})

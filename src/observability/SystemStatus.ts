@@ -119,6 +119,10 @@ export const pipelineStates = {
 
 export interface PipelineStatus {
   readonly name: string
+  /** `shadow`: all that is said here is of the state that it builds; it writes nothing else. */
+  readonly mode: "live" | "shadow"
+  /** null: no other state is being built beside the live one. */
+  readonly replay: ReplayStatus | null
   readonly state: PipelineState
   /** Records in its topics that it has not applied. */
   readonly lagRecords: number
@@ -136,6 +140,18 @@ export interface PipelineStatus {
   /** Rows of its columns that somebody else was found to have written, such as the job that did this before. */
   readonly otherWrites: number
   readonly pending: number
+}
+
+/** How far the state is that `cdc replay` (or shadow mode, before) builds beside the live one. */
+export interface ReplayStatus {
+  readonly generation: number
+  /** Records, by offsets: what compaction has removed counts as read. */
+  readonly done: number
+  readonly of: number
+  readonly percent: number
+  /** 0: nobody builds it, as it was interrupted; null: not known yet. */
+  readonly recordsPerSecond: number | null
+  readonly secondsLeft: number | null
 }
 
 /** What the metrics say of the slot. */

@@ -1,11 +1,15 @@
 import { Effect } from "effect"
+import * as Rereads from "../capture/Rereads.ts"
 import { AppConfig } from "../Config.ts"
 import { Kafka } from "../connections/Kafka.ts"
 import { Postgres } from "../connections/Postgres.ts"
 import { ConsumeError } from "../consume/ConsumeError.ts"
 import { type Partition, readPartitions } from "../consume/TopicReader.ts"
-import { startAnew } from "../domain/Remedy.ts"
+import { readAgain, replay } from "../domain/Remedy.ts"
+import * as TableName from "../domain/TableName.ts"
+import * as TopicName from "../domain/TopicName.ts"
 import { isUnread, type PartitionCheckpoint, partitionId } from "../materialize/Checkpoint.ts"
+import { pipelineOf } from "../materialize/Generation.ts"
 import type { Materializer } from "../materialize/Materializer.ts"
 import { stateTables } from "../materialize/StateTables.ts"
 
@@ -17,7 +21,8 @@ import { stateTables } from "../materialize/StateTables.ts"
 export const openCheckpoint = Effect.fnUntraced(function*(name: string, topics: ReadonlyArray<string>, { checkpoint }: Pick<Materializer, "checkpoint">) {
   const postgres = yield* Postgres
   const partitions = yield* readPartitions(topics)
-  yield* checkpoint.register(postgres, partitions)
+  const known = new Set((yield* checkpoint.all(postgres)).map(partitionId))
+  yield* checkpoint.register(postgres, yield* beginnings(partitions.filter((partition) => !known.has(partitionId(partition)))))
   yield* checkAge(name, partitions, yield* checkpoint.all(postgres))
 
   const context = yield* Effect.context<Kafka>()
@@ -37,11 +42,35 @@ export const openCheckpoint = Effect.fnUntraced(function*(name: string, topics: 
   return { nextOffsets, skip }
 })
 
+/**
+ * Where partitions that were never read are read from. A log that does not begin at 0 has lost records, and its table's rows with them,
+ * unless all of the table was read again since: then what is there is whole.
+ */
+const beginnings = Effect.fnUntraced(function*(partitions: ReadonlyArray<PartitionBounds>) {
+  const { kafka, source } = yield* AppConfig
+  const rereads = Rereads.make(source.stateSchema, source.slot)
+  const cut = new Set(partitions.filter(({ low }) => low > 0n).map(({ topic }) => topic))
+  for (const table of source.tables.filter((table) => cut.has(TopicName.ofTable(kafka.topicPrefix, table)))) {
+    const bounds = yield* rereads.lastWhole(yield* Postgres, table)
+    const lost = partitions.find(({ low, partition, topic }) =>
+      topic === TopicName.ofTable(kafka.topicPrefix, table) && low > (bounds?.get(partition) ?? 0n))
+    if (lost === undefined) continue
+    return yield* new ConsumeError({
+      reason: "gap",
+      message: `${lost.topic}/${lost.partition} begins at offset ${lost.low}: what came before was deleted from it, and rows of ${TableName.format(table)} `
+        + `with it. First ${readAgain(table)}`
+    })
+  }
+  return partitions.map(({ low, partition, topic }) => ({ topic, partition, nextOffset: low }))
+})
+
+type PartitionBounds = Effect.Success<ReturnType<typeof readPartitions>>[number]
+
 const outside = (name: string, { partition, topic }: Partition, next: bigint, low: bigint, high: bigint): ConsumeError =>
   new ConsumeError({
     reason: "gap",
     message: `Pipeline ${name}: its checkpoint in ${topic}/${partition} is offset ${next}, but the topic holds ${low} to ${high}: `
-      + `records were deleted, or the topic was made again. Deletes may be among them; ${startAnew}`
+      + `records were deleted, or the topic was made again. Deletes may be among them; ${replay(pipelineOf(name))}`
   })
 
 /** Fails if a partition that has records to read was last at its end, or moved on, too long ago. */
@@ -67,7 +96,7 @@ const checkAge = Effect.fnUntraced(function*(
   return yield* new ConsumeError({
     reason: "gap",
     message: `Pipeline ${name}: its checkpoint is ${Math.floor(hours)} hours old; compaction may have removed deletes that it has not seen `
-      + `(limit: consume.maxCheckpointAgeHours = ${consume.maxCheckpointAgeHours}); ${startAnew}`
+      + `(limit: consume.maxCheckpointAgeHours = ${consume.maxCheckpointAgeHours}); ${replay(pipelineOf(name))}`
   })
 })
 

@@ -3,9 +3,12 @@ import { AppConfig } from "../Config.ts"
 import { Postgres } from "../connections/Postgres.ts"
 import { openDeadLetters } from "../consume/DeadLetters.ts"
 import { type Fetched, openReader } from "../consume/TopicReader.ts"
+import { replay } from "../domain/Remedy.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import { type Breaker, makeBreaker } from "../materialize/Breaker.ts"
-import { makeMaterializer, type Materializer } from "../materialize/Materializer.ts"
+import { pipelineOf } from "../materialize/Generation.ts"
+import { makeCandidates } from "../materialize/Candidate.ts"
+import { makeMaterializer, type Materializer, type MaterializerOptions } from "../materialize/Materializer.ts"
 import type { Pipeline } from "../materialize/Pipeline.ts"
 import { register } from "../materialize/Registration.ts"
 import { keepChecked, openCheckpoint } from "./PipelineCheckpoint.ts"
@@ -16,30 +19,52 @@ import * as WalHeadroom from "./WalHeadroom.ts"
 
 /**
  * Runs one pipeline for ever: topics → batches → one Postgres transaction each. What can be retried is, with back-off, from
- * where the checkpoint stands; it fails only with what a person must decide.
+ * where the checkpoint stands; it fails only with what a person must decide. Where another generation becomes the live one, it goes on with that.
  */
 export const runPipeline = Effect.fnUntraced(function*(pipeline: Pipeline) {
-  const observer = yield* PipelineObserver
   const breaker = makeBreaker((yield* AppConfig).pipelines.deadLetterBreaker)
-  const running = Effect.scoped(Effect.gen(function*() {
-    observer.state(pipeline.name, "starting")
-    const { materializer, queue, topics } = yield* open(pipeline, breaker)
-    observer.state(pipeline.name, "running")
-    yield* Effect.logInfo("pipeline reads its topics")
-    return yield* Effect.raceAllFirst([
-      applyAll(pipeline.name, queue, materializer),
+  return yield* keepRunning(pipeline.name, Effect.gen(function*() {
+    const generation = yield* openLive(pipeline)
+    const { setAside } = yield* openDeadLetters(pipeline.name)
+    const { materializer, queue, topics } = yield* openGeneration({ pipeline, generation, breaker, setAside })
+    return yield* whileRunning(pipeline.name, [
+      applyAll(generation.name, queue, materializer),
       retryPendingAll(pipeline.name, materializer),
       wakeAll(pipeline.name, materializer),
-      keepChecked(pipeline.name, topics, materializer),
+      keepChecked(generation.name, topics, materializer),
       prunePeriodically(pipeline.name, materializer)
     ])
   }))
+})
+
+const openLive = Effect.fnUntraced(function*(pipeline: Pipeline) {
+  const { source } = yield* AppConfig
+  const postgres = yield* Postgres
+  const generation = yield* postgres.transaction((sql) => register(sql, source.stateSchema, pipeline))
+  yield* postgres.transaction((sql) => makeCandidates(source.stateSchema, pipeline).sweep(sql))
+  return generation
+})
+
+/** Says that a pipeline runs, and does all of its work, until one part fails. */
+export const whileRunning = <A, E, R>(name: string, parts: ReadonlyArray<Effect.Effect<A, E, R>>) =>
+  Effect.gen(function*() {
+    ;(yield* PipelineObserver).state(name, "running")
+    yield* Effect.logInfo("pipeline reads its topics")
+    return yield* Effect.raceAllFirst(parts)
+  })
+
+/** Starts `work` again, with back-off, after a failure that can be retried. */
+export const keepRunning = Effect.fnUntraced(function*<A, E extends Failure, R>(name: string, work: Effect.Effect<A, E, R>) {
+  const observer = yield* PipelineObserver
+  const running = Effect.scoped(Effect.andThen(Effect.sync(() => observer.state(name, "starting")), work))
   return yield* Effect.gen(function*() {
     for (let failures = 0;;) {
       const started = yield* Clock.currentTimeMillis
-      const error = yield* Effect.flip(running)
-      observer.failed(pipeline.name, error.reason, error.isRetryable)
-      observer.state(pipeline.name, error.isRetryable ? "retrying" : "stopped", error.message)
+      const result = yield* Effect.result(running)
+      if (result._tag === "Success") return result.success
+      const error = result.failure
+      observer.failed(name, error.reason, error.isRetryable)
+      observer.state(name, error.isRetryable ? "retrying" : "stopped", error.message)
       if (!error.isRetryable) return yield* Effect.andThen(Effect.logError("pipeline stopped"), Effect.fail(error))
       failures = (yield* Clock.currentTimeMillis) - started > steadyMillis ? 1 : failures + 1
       // A new broker's first answers are refusals ("coordinator is loading"): news only if they go on, and then once; /readyz has the last.
@@ -47,8 +72,14 @@ export const runPipeline = Effect.fnUntraced(function*(pipeline: Pipeline) {
       yield* tell(`pipeline will try again: ${error.message}`)
       yield* Effect.sleep(Duration.millis(Math.min(firstDelayMillis * 2 ** (failures - 1), maxDelayMillis)))
     }
-  }).pipe(Effect.annotateLogs({ pipeline: pipeline.name }))
+  }).pipe(Effect.annotateLogs({ pipeline: name }))
 })
+
+interface Failure {
+  readonly reason: string
+  readonly isRetryable: boolean
+  readonly message: string
+}
 
 /** The failure in a row that is logged as a warning. */
 const newsworthy = 4
@@ -57,24 +88,24 @@ const maxDelayMillis = 2_000
 /** Who ran that long begins again with the first delay. */
 const steadyMillis = 10_000
 
-/** Registers the pipeline, finds its checkpoint, and joins its consumer group. */
-const open = Effect.fnUntraced(function*(pipeline: Pipeline, breaker: Breaker) {
+/** Finds the checkpoint of a generation, and joins its consumer group. */
+export const openGeneration = Effect.fnUntraced(function*(
+  { breaker, generation, pipeline, setAside }: Pick<MaterializerOptions, "pipeline" | "generation" | "setAside"> & { readonly breaker: Breaker }
+) {
   const { consume, kafka, source } = yield* AppConfig
-  const postgres = yield* Postgres
-  const generation = yield* postgres.transaction((sql) => register(sql, source.stateSchema, pipeline))
   const topics = pipeline.sources.map(({ table }) => TopicName.ofTable(kafka.topicPrefix, table))
-  const deadLetters = yield* openDeadLetters(pipeline.name)
   const materializer = yield* makeMaterializer({
     pipeline,
     stateSchema: source.stateSchema,
     generation,
     sourceOf: (topic) => topics.indexOf(topic),
-    setAside: deadLetters.setAside,
+    setAside,
     breaker
   })
-  const { nextOffsets, skip } = yield* openCheckpoint(pipeline.name, topics, materializer)
+  const { nextOffsets, skip } = yield* openCheckpoint(generation.name, topics, materializer)
   const queue = yield* openReader({
-    groupId: TopicName.groupOfPipeline(kafka.topicPrefix, pipeline.name),
+    groupId: TopicName.groupOfPipeline(kafka.topicPrefix, generation.name),
+    remedy: replay(pipeline.name),
     topics,
     maxBytesPerPartition: consume.maxBytesPerPartition,
     nextOffsets,
@@ -83,15 +114,18 @@ const open = Effect.fnUntraced(function*(pipeline: Pipeline, breaker: Breaker) {
   return { materializer, queue, topics }
 })
 
-const applyAll = Effect.fnUntraced(function*(
+/** `before` each step, it waits for what is given. */
+export const applyAll = Effect.fnUntraced(function*<E = never, R = never>(
   name: string,
   queue: Effect.Success<ReturnType<typeof openReader>>,
-  materializer: Materializer
+  materializer: Materializer,
+  before: Effect.Effect<void, E, R> = Effect.void as Effect.Effect<void, E, R>
 ) {
   const { consume } = yield* AppConfig
   return yield* Effect.forever(Effect.gen(function*() {
     const fetched = yield* Queue.takeAll(queue)
     for (const step of plan(fetched, consume.maxBatchChanges)) {
+      yield* before
       const isApplied = yield* carryOut(name, materializer, step, fetched)
       if (!isApplied) break
     }
@@ -146,16 +180,21 @@ const apply = Effect.fnUntraced(function*(name: string, materializer: Materializ
   const start = yield* Clock.currentTimeMillis
   const { bad, ...applied } = yield* materializer.apply(step.batches)
   const durationSeconds = ((yield* Clock.currentTimeMillis) - start) / 1000
-  observer.applied(name, { ...applied, durationSeconds })
-  for (const { reason } of bad) observer.deadLetters(name, reason, 1)
+  observer.applied(pipelineOf(name), { ...applied, durationSeconds })
+  for (const { reason } of bad) observer.deadLetters(pipelineOf(name), reason, 1)
 })
 
-/** Tries again what the hub held: at once while that gets on, else after a pause. */
+/** Tries again what the hub held, and compares what a switch of generations may have changed: at once while that gets on, else after a pause. */
 const retryPendingAll = Effect.fnUntraced(function*(name: string, materializer: Materializer) {
   const { pipelines } = yield* AppConfig
   const pause = Effect.sleep(`${pipelines.pendingRetrySeconds} seconds`)
   const retry = whileContended(name)(materializer.retryPending)
-  return yield* Effect.forever(Effect.flatMap(retry, ({ settled }) => settled > 0 ? Effect.void : pause))
+  const reconcile = whileContended(name)(materializer.reconcile)
+  return yield* Effect.forever(Effect.gen(function*() {
+    const { settled } = yield* retry
+    const isMoreToCompare = yield* reconcile
+    if (settled === 0 && !isMoreToCompare) yield* pause
+  }))
 })
 
 /**

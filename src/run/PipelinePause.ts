@@ -3,6 +3,7 @@ import { AppConfig } from "../Config.ts"
 import type { KafkaError } from "../connections/KafkaError.ts"
 import { Postgres } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
+import { pipelineOf } from "../materialize/Generation.ts"
 import { hasMore, makePause } from "../materialize/Pause.ts"
 import { PipelineError } from "../materialize/PipelineError.ts"
 import { stateTables } from "../materialize/StateTables.ts"
@@ -15,12 +16,13 @@ const noteEvery = "1 second"
  * Stands still when the breaker trips, says so, and tries the same work again once a person has accepted the bad records. Meanwhile
  * the process keeps its partitions, and what time alone changes is written.
  */
-export const whilePaused = (pipeline: string) =>
+export const whilePaused = (generation: string) =>
 <A, R>(work: Effect.Effect<A, PostgresError | PipelineError | KafkaError, R>) =>
   Effect.gen(function*() {
+    const pipeline = pipelineOf(generation)
     const observer = yield* PipelineObserver
     const postgres = yield* Postgres
-    const pause = makePause(stateTables((yield* AppConfig).source.stateSchema, pipeline, 1), pipeline)
+    const pause = makePause(stateTables((yield* AppConfig).source.stateSchema, "", 1), generation)
     while (true) {
       const result = yield* Effect.result(work)
       if (result._tag === "Success") return result.success

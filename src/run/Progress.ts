@@ -4,10 +4,11 @@ import { Kafka } from "../connections/Kafka.ts"
 import { Postgres } from "../connections/Postgres.ts"
 import type { Lsn } from "../domain/Lsn.ts"
 import type { SystemStatus } from "../observability/SystemStatus.ts"
+import { pipelineOf } from "../materialize/Generation.ts"
 import { coalesced } from "./Coalesced.ts"
 import * as SystemMetrics from "./SystemMetrics.ts"
 import { type EndOffsets, kafkaQuestions, questions, type ReadFailure, type SystemReading } from "./SystemReading.ts"
-import { assemble, idleParts, recordsBehind } from "./SystemStatus.ts"
+import { assemble, idleParts, isWorkedOn, recordsBehind } from "./SystemStatus.ts"
 
 /**
  * How far the whole system is, told from Postgres and Kafka alone: any process gives the same answer, whichever part it
@@ -35,7 +36,7 @@ export class Progress extends Context.Service<Progress, {
   static readonly layer = Layer.effect(Progress, Effect.gen(function*() {
     const settings = yield* AppConfig
     const postgres = yield* Postgres
-    const { pipelines: { enabled }, source } = settings
+    const { pipelines: { enabled, modes }, source } = settings
     const ask = questions(postgres, source.stateSchema, source.slot)
     const askKafka = kafkaQuestions(yield* Kafka, settings)
     const idleAt = new Map<string, bigint>()
@@ -67,8 +68,9 @@ export class Progress extends Context.Service<Progress, {
     const applied = Effect.fnUntraced(function*(wait: Wait) {
       let ends: EndOffsets | undefined
       while (true) {
-        const [offsets, pending] = yield* Effect.all([ask.offsets(enabled), ask.pending(enabled)])
-        const allStarted = enabled.every((name) => offsets.some((row) => row.pipeline === name))
+        const [all, pending] = yield* Effect.all([ask.offsets(enabled), ask.pending(enabled)])
+        const offsets = all.filter(({ pipeline }) => isWorkedOn(pipeline, modes))
+        const allStarted = enabled.every((name) => offsets.some(({ pipeline }) => pipelineOf(pipeline) === name))
         if (allStarted) {
           ends ??= yield* askKafka.ends(offsets)
           if (pending.size === 0 && recordsBehind(offsets, ends) === 0) return true
@@ -98,7 +100,7 @@ export class Progress extends Context.Service<Progress, {
         ask.wal, ask.capture, ask.snapshotTables, ask.rereads, ask.gaps, ask.pipelines, ask.offsets(enabled), ask.pending(enabled)
       ])
       const letters = yield* ask.letters(pipelines)
-      const [ends, members] = yield* Effect.all([askKafka.ends(offsets), askKafka.members(enabled)], { concurrency: 2 })
+      const [ends, members] = yield* Effect.all([askKafka.ends(offsets), askKafka.members([...enabled, ...new Set(offsets.map(({ pipeline }) => pipeline))])], { concurrency: 2 })
       return { now: wal.now, wal, capture, snapshotTables, rereads, gaps, pipelines, offsets, pending, letters, ends, members }
     })
 

@@ -12,6 +12,7 @@ import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import { partitionId } from "../materialize/Checkpoint.ts"
+import { pipelineOf } from "../materialize/Generation.ts"
 import { makeLetterStore, type OpenLetters } from "../materialize/LetterStore.ts"
 import { stateTables } from "../materialize/StateTables.ts"
 
@@ -72,8 +73,11 @@ export interface PipelineRow {
   readonly last_commit_at: bigint | null
   /** When an instance last said that it is paused, µs since 1970; null: none. */
   readonly paused_noted_at: bigint | null
+  /** Of a candidate that is replayed, as last noted; null: not known. */
+  readonly records_per_second: number | null
 }
 
+/** Of a pipeline's generation, live or candidate. */
 export interface OffsetRow {
   readonly pipeline: string
   readonly topic: string
@@ -136,21 +140,23 @@ export const questions = (sql: Sql, stateSchema: string, slot: string) => {
 
     pipelines: rowsOf<PipelineRow>(
       "Reading the pipelines' progress",
-      `select name, generation, writes, applied, dead_letters, coalesce((to_jsonb(p) ->> 'other_writes')::bigint, 0) as other_writes, ${micros("last_commit_at")} as last_commit_at,
-         ${micros("(to_jsonb(p) ->> 'paused_noted_at')::timestamptz")} as paused_noted_at from ${table("pipelines")} p`
+      `select name, writes, applied, dead_letters, coalesce((to_jsonb(p) ->> 'other_writes')::bigint, 0) as other_writes, ${micros("last_commit_at")} as last_commit_at,
+         ${micros("(to_jsonb(p) ->> 'paused_noted_at')::timestamptz")} as paused_noted_at, generation,
+         (to_jsonb(p) ->> 'records_per_second')::float8 as records_per_second from ${table("pipelines")} p order by generation`
     ),
 
+    /** Of all their generations. */
     offsets: (pipelines: ReadonlyArray<string>) =>
       rowsOf<OffsetRow>(
         "Reading the pipelines' offsets",
-        `select pipeline, topic, partition, next_offset from ${table("offsets")} where pipeline = any($1)`,
+        `select pipeline, topic, partition, next_offset from ${table("offsets")} where split_part(pipeline, '@', 1) = any($1)`,
         [pipelines]
       ),
 
     letters: (pipelines: ReadonlyArray<PipelineRow>): Effect.Effect<ReadonlyMap<string, OpenLetters>, PostgresError> =>
       Effect.map(
         Effect.forEach(pipelines.filter(({ dead_letters }) => dead_letters > 0n), ({ generation, name }) =>
-          ifThere(Effect.map(makeLetterStore(stateTables(stateSchema, name, generation)).openLetters(sql), (letters) => [[name, letters] as const]))),
+          ifThere(Effect.map(makeLetterStore(stateTables(stateSchema, pipelineOf(name), generation)).openLetters(sql), (letters) => [[name, letters] as const]))),
         (found) => new Map(found.flat())
       ),
 

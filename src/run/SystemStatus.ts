@@ -1,4 +1,4 @@
-import type { AppConfig } from "../Config.ts"
+import type { AppConfig, PipelineMode } from "../Config.ts"
 import * as Lsn from "../domain/Lsn.ts"
 import * as TableName from "../domain/TableName.ts"
 import type {
@@ -6,10 +6,13 @@ import type {
   CaptureStatus,
   PipelineState,
   PipelineStatus,
+  ReplayStatus,
   SnapshotStatus,
   SystemStatus
 } from "../observability/SystemStatus.ts"
 import { partitionId } from "../materialize/Checkpoint.ts"
+import { pipelineOf } from "../materialize/Generation.ts"
+import { estimate, progressOf } from "./ReplayProgress.ts"
 import { rereadStatus } from "./RereadStatus.ts"
 import { snapshotStatus } from "./SnapshotStatus.ts"
 import type { EndOffsets, OffsetRow, PipelineRow, SystemReading } from "./SystemReading.ts"
@@ -28,7 +31,7 @@ export interface Known {
 
 /** A reading as a person or a program wants it. Pure. */
 export const assemble = (reading: SystemReading, known: Known, settings: AppConfig["Service"]): SystemStatus => {
-  const pipelines = settings.pipelines.enabled.map((name) => pipelineStatus(name, reading, known))
+  const pipelines = settings.pipelines.enabled.map((name) => pipelineStatus(name, settings.pipelines.modes[name] ?? "live", reading, known))
   return {
     caughtUp: known.caughtUp,
     settled: known.settled,
@@ -79,25 +82,45 @@ const snapshotOf = ({ capture, now, snapshotTables }: SystemReading): SnapshotSt
   return snapshotStatus(capture?.snapshot ?? "pending", snapshotTables, isFresh ? capture.snapshotRowsPerSecond : 0)
 }
 
-const pipelineStatus = (name: string, reading: SystemReading, known: Known): PipelineStatus => {
-  const row = reading.pipelines.find((pipeline) => pipeline.name === name)
+/** Whether a generation, by its name, is the one that its pipeline works on in its mode: the live one, or a candidate. */
+export const isWorkedOn = (generation: string, modes: Readonly<Record<string, PipelineMode>>): boolean =>
+  (pipelineOf(generation) === generation) === (modes[pipelineOf(generation)] !== "shadow")
+
+const pipelineStatus = (name: string, mode: PipelineMode, reading: SystemReading, known: Known): PipelineStatus => {
+  const ofPipeline = reading.pipelines.filter((row) => pipelineOf(row.name) === name)
+  const row = ofPipeline.findLast((row) => isWorkedOn(row.name, { [name]: mode }))
+  const other = mode === "live" ? ofPipeline.findLast((row) => row.name !== name) : undefined
   const pending = reading.pending.get(name) ?? 0
-  const lagRecords = recordsBehind(reading.offsets.filter((offset) => offset.pipeline === name), reading.ends)
+  const lagRecords = recordsBehind(reading.offsets.filter((offset) => offset.pipeline === row?.name), reading.ends)
   const idle = lagRecords === 0 && pending === 0
   const seconds = row === undefined ? null : lagSeconds(reading.now, row.last_commit_at, idle, known.idleAt.get(name))
   return {
     name,
-    state: pipelineState(row, reading.members.get(name) ?? 0, seconds, reading.now),
+    mode,
+    replay: other === undefined ? null : replayOf(other, reading),
+    state: pipelineState(row, reading.members.get(row?.name ?? name) ?? 0, seconds, reading.now),
     lagRecords,
     lagSeconds: seconds,
     deadLetters: Number(row?.dead_letters ?? 0n),
-    openDeadLetters: reading.letters.get(name)?.byReason ?? {},
-    suspectRows: reading.letters.get(name)?.suspectRows ?? 0,
+    openDeadLetters: reading.letters.get(row?.name ?? name)?.byReason ?? {},
+    suspectRows: reading.letters.get(row?.name ?? name)?.suspectRows ?? 0,
     applied: Number(row?.applied ?? 0n),
     writes: Number(row?.writes ?? 0n),
     otherWrites: Number(row?.other_writes ?? 0n),
     pending
   }
+}
+
+/** How far a candidate beside the live state is; nobody builds it if its rate is 0. */
+const replayOf = ({ generation, name, records_per_second }: PipelineRow, { ends, members, offsets }: SystemReading): ReplayStatus => {
+  const ofCandidate = offsets.filter(({ pipeline }) => pipeline === name)
+  const partitions = ofCandidate.flatMap(({ partition, topic }) => {
+    const bounds = ends.get(partitionId({ partition, topic }))
+    return bounds === undefined ? [] : [{ topic, partition, ...bounds }]
+  })
+  const { done, of } = progressOf(generation, partitions, new Map(ofCandidate.map((row) => [partitionId(row), row.next_offset])), 0, undefined)
+  const recordsPerSecond = (members.get(name) ?? 0) === 0 ? 0 : records_per_second
+  return { generation, done, of, recordsPerSecond, ...estimate(done, of, recordsPerSecond) }
 }
 
 /** A pause is noted each second; one that nobody has noted for so long is over. */

@@ -7,6 +7,7 @@ import { microsPerDay, toIso } from "../../src/domain/Instant.ts"
 import { seeded } from "../../src/embedded/hub/Random.ts"
 import { Changes } from "../support/Changes.ts"
 import * as TestHub from "../support/TestHub.ts"
+import { promote, reconcile } from "./Replaying.ts"
 import { run } from "./Running.ts"
 import { fresh, outreach, outreachRow, signal, signalRow, tables } from "./SmallHub.ts"
 
@@ -54,6 +55,29 @@ layer(TestHub.layer, { excludeTestServices: true })("announcements", (it) => {
       changes.delete(tables.signals, signal(3))
       yield* applyAll()
       assert.deepStrictEqual(inShort(yield* told), ["WARM>COLD signal c3"])
+    }).pipe(Effect.scoped))
+
+  it.effect("go on over a replay: what it corrects is told as such, from what was told last, and the chain has no gap", () =>
+    Effect.gen(function*() {
+      const { applyAll, changes, clock, pipeline, put, query } = yield* begin
+      put(1, "60", "c1")
+      yield* applyAll()
+      yield* query("Corrupting", `update cdc.bit_scores_1_groups set state = '{"s":{},"b":{}}'`)
+      put(2, "1", "c2")
+      yield* applyAll()
+      assert.deepStrictEqual(inShort(yield* told), ["->HOT signal c1", "HOT>COLD signal c2"])
+      const candidate = yield* run(pipeline, changes, { now: () => clock.now, isCandidate: true })
+      yield* candidate.applyAll()
+      assert.strictEqual(yield* promote(pipeline, candidate.materializer), "promoted")
+      assert.deepStrictEqual(yield* told, [])
+      const renewed = yield* run(pipeline, changes, { now: () => clock.now })
+      yield* reconcile(renewed.materializer)
+      assert.deepStrictEqual(inShort(yield* told), ["COLD>HOT replay"])
+      put(3, "20", "c3")
+      yield* renewed.applyAll()
+      clock.now += 30n * microsPerDay
+      while ((yield* renewed.materializer.wake).woken > 0) { /* all that is due */ }
+      assert.deepStrictEqual(inShort(yield* told), ["HOT>BURNING signal c3", "BURNING>HOT decay"])
     }).pipe(Effect.scoped))
 
   it.effect("say of decay when the tier was crossed, also where the process was away meanwhile", () =>

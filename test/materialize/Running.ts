@@ -4,6 +4,7 @@ import { AppConfig } from "../../src/Config.ts"
 import { Postgres } from "../../src/connections/Postgres.ts"
 import type { BadInput, RawRecord } from "../../src/domain/SourceChange.ts"
 import * as TableName from "../../src/domain/TableName.ts"
+import { makeCandidates } from "../../src/materialize/Candidate.ts"
 import type { Breaker } from "../../src/materialize/Breaker.ts"
 import { makeMaterializer } from "../../src/materialize/Materializer.ts"
 import { makeOwnTables } from "../../src/materialize/OwnTables.ts"
@@ -19,7 +20,7 @@ export const pipelineOf = (name: string) =>
 export const run = Effect.fnUntraced(function*(
   pipelineOrName: string | Pipeline,
   changes: Changes,
-  options: { readonly now?: () => bigint; readonly breaker?: Breaker } = {}
+  options: { readonly now?: () => bigint; readonly breaker?: Breaker; readonly isCandidate?: boolean } = {}
 ) {
   const { source } = yield* AppConfig
   const postgres = yield* Postgres
@@ -27,7 +28,9 @@ export const run = Effect.fnUntraced(function*(
   const generation = yield* postgres.transaction((sql) =>
     createSharedTables(sql, source.stateSchema).pipe(
       Effect.andThen(makeOwnTables(sql, [pipeline])),
-      Effect.andThen(register(sql, source.stateSchema, pipeline))
+      Effect.andThen(options.isCandidate === true
+        ? makeCandidates(source.stateSchema, pipeline).open(sql, { anew: false, known: false })
+        : register(sql, source.stateSchema, pipeline))
     )
   ).pipe(Effect.provideService(References.MinimumLogLevel, "None"))
   const tables = pipeline.sources.map(({ table }) => TableName.format(table))

@@ -16,7 +16,7 @@ const answer: StatusAnswer = {
     tables: [{ table: hostile, state: "reading", rows: 5, estimatedRows: null, percent: null, rowsPerSecond: null, secondsLeft: null }]
   },
   rereads: [],
-  pipelines: [{ name: hostile, state: "stopped", lagRecords: 1_234, lagSeconds: 90, deadLetters: 2, openDeadLetters: { [hostile]: 1 }, suspectRows: 1, applied: 0, writes: 0, otherWrites: 0, pending: 0 }],
+  pipelines: [{ name: hostile, state: "stopped", mode: "live", replay: null, lagRecords: 1_234, lagSeconds: 90, deadLetters: 2, openDeadLetters: { [hostile]: 1 }, suspectRows: 1, applied: 0, writes: 0, otherWrites: 0, pending: 0 }],
   pending: 0,
   topics: { prefix: hostile, tables: 1 },
   checks: [{ name: hostile, state: "failing", reason: hostile, since: "2026-11-22T12:00:00.000Z" }]

@@ -9,7 +9,7 @@ const now = 1_000_000n * second
 const settings = {
   source: { slot: "hub_cdc", tables: [{ schema: "a", table: "b" }] },
   kafka: { topicPrefix: "hub" },
-  pipelines: { enabled: ["p"] }
+  pipelines: { enabled: ["p"], modes: { p: "live" } }
 } as unknown as Parameters<typeof assemble>[2]
 
 const noCapture = { snapshot: "pending", lastCommitAt: null, deadLetters: 0n, snapshotRowsPerSecond: null, snapshotNotedAt: null } as const
@@ -21,7 +21,7 @@ const reading = (changes: Partial<SystemReading> = {}): SystemReading => ({
   snapshotTables: [],
   rereads: [],
   gaps: [{ table: "a.b", why: "it was taken out", remedy: "read it again" }, { table: "not.captured", why: "", remedy: "" }],
-  pipelines: [{ name: "p", generation: 1, writes: 5n, applied: 9n, dead_letters: 1n, other_writes: 0n, last_commit_at: now - 20n * second, paused_noted_at: null }],
+  pipelines: [{ name: "p", writes: 5n, applied: 9n, dead_letters: 1n, other_writes: 0n, last_commit_at: now - 20n * second, paused_noted_at: null, generation: 1, records_per_second: null }],
   offsets: [{ pipeline: "p", topic: "t", partition: 0, next_offset: 4n }],
   pending: new Map(),
   letters: new Map([["p", { byReason: { "not-json": 1 }, suspectRows: 1 }]]),
@@ -56,6 +56,22 @@ describe("the status of the system", () => {
   ] as const) {
     it(`capture: ${state}`, () => assert.strictEqual(assemble(reading(changes), unknown, settings).capture.state, state))
   }
+
+  it("tells how far a replay is, beside the live state; in shadow mode it is the candidate that counts", () => {
+    const live = reading().pipelines[0]!
+    const candidate = { ...live, name: "p@2", generation: 2, records_per_second: 3, applied: 1n }
+    const both = reading({
+      pipelines: [live, candidate],
+      offsets: [{ pipeline: "p", topic: "t", partition: 0, next_offset: 10n }, { pipeline: "p@2", topic: "t", partition: 0, next_offset: 4n }],
+      members: new Map([["p", 1], ["p@2", 1]])
+    })
+    const [replayed] = assemble(both, unknown, settings).pipelines
+    assert.deepInclude(replayed, { mode: "live", lagRecords: 0, applied: 9, replay: { generation: 2, done: 4, of: 10, percent: 40, recordsPerSecond: 3, secondsLeft: 2 } })
+    const [interrupted] = assemble({ ...both, members: new Map([["p", 1]]) }, unknown, settings).pipelines
+    assert.deepInclude(interrupted!.replay, { recordsPerSecond: 0, secondsLeft: null })
+    const shadow = { ...settings, pipelines: { ...settings.pipelines, modes: { p: "shadow" } } } as typeof settings
+    assert.deepInclude(assemble(both, unknown, shadow).pipelines[0], { mode: "shadow", replay: null, lagRecords: 6, applied: 1, state: "lagging" })
+  })
 
   it("counts what a pipeline has not read, and nothing that is gone from the topic", () => {
     const offset = { pipeline: "p", topic: "t", partition: 0, next_offset: 4n }
