@@ -80,13 +80,13 @@ export const events: ChangeSource = {
   pipeline: "legacy-mirrors",
   table: "outreach.engagement_events",
   insert: `insert into outreach.engagement_events (event_id, outreach_id, company_unique_id, event_type, event_ts)
-    select ${uuidSql(kinds.event, n)}, ${uuidSql(kinds.outreach, key)}, 'company ' || (${key}), 'EVENT_REPLY', ${instantSql(n)} from generate_series($1::int, $2::int) n`,
+    select ${uuidSql(kinds.event, n)}, ${uuidSql(kinds.outreach, key)}, 'company ' || (${key}), 'email_reply', ${instantSql(n)} from generate_series($1::int, $2::int) n`,
   rowOf: (n, key) => ({
     event_id: uuidOf(kinds.event, n),
     person_id: null,
     outreach_id: uuidOf(kinds.outreach, key),
     company_unique_id: `company ${key}`,
-    event_type: "EVENT_REPLY",
+    event_type: "email_reply",
     event_ts: instantOf(n),
     source_system: null,
     source_campaign_id: null,

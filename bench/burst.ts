@@ -40,7 +40,7 @@ const bursts: ReadonlyArray<Burst> = [
 ]
 
 export const run = async (servers: Servers, [rows = "80000"]: ReadonlyArray<string>): Promise<Measured> => {
-  await using system = await start(servers, 1_000)
+  await using system = await start(servers, 200)
   await system.until(({ settled }) => settled)
   const measured: Array<Row> = []
   for (const burst of bursts) measured.push(...await measure(system, burst, Number(rows)))
