@@ -9,7 +9,7 @@ export interface SourceExpectations {
 
 /** Everything that would fail, or break the source's own writes, once it is captured; each finding says its remedy. Pure. */
 export const checkSource = (facts: SourceFacts, expected: SourceExpectations): ReadonlyArray<Check> => [
-  endpoint(facts),
+  endpointCheck(facts.host),
   version(facts),
   walLevel(facts),
   role(facts),
@@ -23,7 +23,8 @@ export const checkSource = (facts: SourceFacts, expected: SourceExpectations): R
   addedColumns(facts)
 ]
 
-const endpoint = ({ host }: SourceFacts): Check => ({
+/** Needs no answer of the server: a pooled endpoint may be why there is none. */
+export const endpointCheck = (host: string): Check => ({
   name: "direct endpoint",
   fine: host,
   findings: pooledProblem(host)
@@ -61,7 +62,7 @@ const walLevel = ({ server }: SourceFacts): Check => ({
   )]
 })
 
-const role = ({ mayCreate, publication, server, tables }: SourceFacts): Check => {
+const role = ({ closedSchema, mayCreate, publication, server, tables }: SourceFacts): Check => {
   const unreadable = tables.filter(({ isReadable, relation }) => relation !== undefined && !isReadable).map(({ name }) => name)
   const findings: Array<Finding> = []
   if (!server.may_replicate) {
@@ -75,6 +76,10 @@ const role = ({ mayCreate, publication, server, tables }: SourceFacts): Check =>
   if (publication === undefined && !mayCreate) {
     findings.push(error(`Role ${server.role}`, `may create neither publication nor schema in database ${server.database}`,
       `GRANT CREATE ON DATABASE ${server.database} TO ${server.role}`))
+  }
+  if (closedSchema !== undefined) {
+    findings.push(error(`Role ${server.role}`, `may not use schema ${closedSchema} and all of its tables, where capture and pipelines keep their state`,
+      `GRANT the role that ran setup TO ${server.role}, or go on as that role`))
   }
   const foreign = tables.filter(({ isOwned, name, relation }) => relation !== undefined && !isOwned && publication?.tables.has(name) !== true)
   if (foreign.length > 0) {

@@ -20,6 +20,8 @@ export interface SourceFacts {
   readonly slotExists: boolean
   /** CREATE on the database: for the publication and the state schema. */
   readonly mayCreate: boolean
+  /** The state schema, where it is there and the role may not work in it; undefined: it is not there, or the role may. */
+  readonly closedSchema: string | undefined
   readonly publicationName: string
   readonly publication: Publication.Publication | undefined
   /** Of the publication's tables, those of which Postgres would refuse UPDATE and DELETE. */
@@ -65,6 +67,9 @@ export const read = Effect.fnUntraced(function*(sql: Sql, host: string, names: S
       (select count(*)::int from pg_stat_activity where backend_type = 'walsender') as used`)
   const settings = yield* sql.query<StoredSetting>("Reading the server's settings",
     "select name, setting::float8 as value, unit from pg_settings where name = any($1)", [settingNames])
+  const closed = yield* sql.query("Looking at the state schema", `
+    select from pg_namespace n where nspname = $1 and not (has_schema_privilege(n.oid, 'usage')
+      and not exists (select from pg_class c where c.relnamespace = n.oid and relkind = 'r' and not has_table_privilege(c.oid, 'select, insert, update, delete')))`, [names.stateSchema])
   const slot = yield* Slot.read(sql, names.slot)
   const publication = yield* Publication.read(sql, names.publication)
   const frozen = yield* sql.query<{ name: string }>(`Checking the tables of publication ${names.publication}`, `
@@ -78,11 +83,12 @@ export const read = Effect.fnUntraced(function*(sql: Sql, host: string, names: S
     settings: new Map(settings.map(({ name, unit, value }) => [name, value < 0 ? value : value * (millis[unit ?? ""] ?? 1)])),
     slotName: names.slot,
     mayCreate: senders!.may_create,
+    closedSchema: closed.length > 0 ? names.stateSchema : undefined,
     slotExists: slot !== undefined,
     publicationName: names.publication,
     publication,
     frozenTables: frozen.map(({ name }) => name),
-    tables: yield* readTables(sql, names, publication)
+    tables: yield* readTables(sql, names, publication, closed.length > 0)
   }
 })
 
@@ -92,10 +98,10 @@ const settingNames = [
 ]
 const millis: Readonly<Record<string, number>> = { s: 1_000, min: 60_000 }
 
-const readTables = Effect.fnUntraced(function*(sql: Sql, names: SourceNames, publication: Publication.Publication | undefined) {
+const readTables = Effect.fnUntraced(function*(sql: Sql, names: SourceNames, publication: Publication.Publication | undefined, isClosed: boolean) {
   const catalogue = Catalogue.make(sql)
   const rows = yield* sql.query<StoredTable>("Looking at the tables", tablesStatement, [names.tables.map(TableName.toSql), names.publication])
-  const added = publication === undefined ? new Map() : yield* readAddedColumns(sql, names, publication.xmin)
+  const added = publication === undefined || isClosed ? new Map() : yield* readAddedColumns(sql, names, publication.xmin)
   return yield* Effect.forEach(names.tables, Effect.fnUntraced(function*(table, index): Effect.fn.Return<TableFacts, PostgresError> {
     const announced = yield* catalogue.announce(table, publication?.generatedColumns ?? false)
     const row = rows[index]!

@@ -2,7 +2,7 @@ import { Effect, Redacted } from "effect"
 import type { CaptureError } from "../capture/CaptureError.ts"
 import * as CaptureState from "../capture/CaptureState.ts"
 import { refuse } from "../capture/Preflight.ts"
-import { checkSource, publicationCheck } from "../capture/SourceChecks.ts"
+import { checkSource, endpointCheck, publicationCheck } from "../capture/SourceChecks.ts"
 import * as SourceFacts from "../capture/SourceFacts.ts"
 import * as SlotState from "../capture/SlotState.ts"
 import { AppConfig, type Settings } from "../Config.ts"
@@ -32,7 +32,8 @@ export interface Report {
  */
 export const validate = Effect.fnUntraced(function*(pipelines: ReadonlyArray<Pipeline>): Effect.fn.Return<Report, never, AppConfig | Kafka | Postgres> {
   const settings = yield* AppConfig
-  const source = yield* Effect.result(readSource)
+  const host = new URL(Redacted.value(settings.source.databaseUrl)).hostname
+  const source = yield* Effect.result(readSource(host))
   const facts = source._tag === "Success" ? source.success : undefined
   const slot = yield* Effect.result(readSlot)
   const state = slot._tag === "Success" ? slot.success : undefined
@@ -41,6 +42,7 @@ export const validate = Effect.fnUntraced(function*(pipelines: ReadonlyArray<Pip
   return {
     checks: [
       reached("Postgres", "reached", source),
+      ...(facts === undefined ? [endpointCheck(host)] : []),
       ...(facts === undefined ? [] : checkSource(facts, settings.source)),
       ...(state === undefined ? [] : [slotCheck(state, settings.source)]),
       ...(facts === undefined ? [] : [checkColumns(settings.columns, relations, pipelines)]),
@@ -65,9 +67,8 @@ export const requireReady = ({ checks }: Report): Effect.Effect<ReadonlyArray<st
   )
 }
 
-const readSource = Effect.gen(function*() {
+const readSource = Effect.fnUntraced(function*(host: string) {
   const { source } = yield* AppConfig
-  const host = new URL(Redacted.value(source.databaseUrl)).hostname
   const postgres = yield* Postgres
   const facts = yield* SourceFacts.read(postgres, host, source)
   // pg_hba.conf may let a role in for SQL alone, and a pooler speaks nothing else.

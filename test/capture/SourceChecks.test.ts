@@ -17,7 +17,7 @@ const healthy: SourceFacts = {
   },
   walSenders: { used: 2, max: 10 },
   settings: new Map([["max_slot_wal_keep_size", 4_096], ["wal_sender_timeout", 60_000], ["idle_replication_slot_timeout", 0], ["statement_timeout", 0]]),
-  slotName: "hub_cdc", mayCreate: true, slotExists: false, publicationName: "hub_cdc", publication: undefined, frozenTables: [], tables: [people]
+  slotName: "hub_cdc", mayCreate: true, closedSchema: undefined, slotExists: false, publicationName: "hub_cdc", publication: undefined, frozenTables: [], tables: [people]
 }
 const expected = { walSenderTimeoutSeconds: 10, statusIntervalSeconds: 2 }
 
@@ -38,6 +38,7 @@ describe("a source's checks", () => {
     ["Postgres 19", server({ version: 190_000 }), ["server version: warning"]],
     ["wal_level replica", server({ wal_level: "replica" }), ["wal_level: error"]],
     ["a role that may not replicate", server({ may_replicate: false }), ["role: error"]],
+    ["a role that may not use the state of who ran setup", { closedSchema: "cdc" }, ["role: error"]],
     ["a table that may not be read", { tables: [{ ...people, isReadable: false }] }, ["role: error"]],
     ["a role that may not create", { mayCreate: false }, ["role: error"]],
     ["a role that owns no table", { tables: [{ ...people, isOwned: false }] }, ["role: error"]],
