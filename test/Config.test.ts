@@ -1,4 +1,7 @@
 import { Effect, Redacted } from "effect"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { AppConfig } from "../src/Config.ts"
 
@@ -76,5 +79,25 @@ describe("how values are written", () => {
   ])("can't be %s = %s, and the message names the option", async (option, value) => {
     const error = await Effect.runPromise(Effect.flip(typesOf({ [option]: value })))
     expect(error).toMatchObject({ _tag: "ConfigurationError", message: expect.stringContaining(option) as unknown })
+  })
+})
+
+describe("the mode of a pipeline", () => {
+  const modesOf = (pipelines: object) =>
+    Effect.map(AppConfig, (settings) => settings.pipelines.modes).pipe(Effect.provide(AppConfig.layerOf({ ...required, pipelines })))
+
+  it("is live unless it says otherwise", async () => {
+    expect(await Effect.runPromise(modesOf({ "bit-scores": { mode: "shadow" }, enabled: "bit-scores, made" }))).toMatchObject(
+      { "bit-scores": "shadow", "campaign-totals": "live", made: "live" })
+  })
+
+  it("that is none is refused, as is an option beside it: who mistypes shadow must not go live", async () => {
+    expect(String(await Effect.runPromise(Effect.flip(modesOf({ "bit-scores": { mode: "shadwo" } }))))).toMatch(/bit-scores.*mode/)
+    const folder = mkdtempSync(join(tmpdir(), "config-"))
+    const file = join(folder, "cdc.yaml")
+    writeFileSync(file, "pipelines:\n  bit-scores:\n    mod: shadow\n  bit-scor:\n    mode: shadow\n")
+    const error = await Effect.runPromise(Effect.flip(Effect.provide(AppConfig, AppConfig.layer(file))))
+    rmSync(folder, { recursive: true })
+    expect(String(error)).toMatch(/pipelines\.bit-scor, pipelines\.bit-scores\.mod are no sections or options/)
   })
 })
