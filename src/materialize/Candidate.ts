@@ -76,16 +76,22 @@ export const makeCandidates = (stateSchema: string, pipeline: Pipeline) => {
   /**
    * Makes the candidate live, in the caller's transaction: its offsets take the place of the live ones if they are nowhere behind them,
    * and every row is to be compared with it. What a person sees does not change by that. Whoever works on the old generation is
-   * waited for before, and `fenced` after. The map of surrogates, what is managed and what was announced stay as they are.
+   * waited for before, and `fenced` after. `lost` are partitions (`topic/partition`) whose
+   * live offset lies beyond their end, as their topic was made again: nothing can be applied there, and nothing reach it. The map of surrogates, what is managed and what was announced stay as they are.
    */
-  const promote = Effect.fnUntraced(function*(sql: Sql, { name, number }: Generation): Effect.fn.Return<"promoted" | "behind" | "gone", PostgresError> {
+  const promote = Effect.fnUntraced(function*(
+    sql: Sql,
+    { name, number }: Generation,
+    lost: ReadonlyArray<string> = []
+  ): Effect.fn.Return<"promoted" | "behind" | "gone", PostgresError> {
     yield* keepOut(sql, shared, pipeline.name)
     const [state] = yield* sql.query<{ is_behind: boolean }>(
       "Comparing the candidate's offsets",
       `select exists (select from ${shared.offsets} l join ${shared.offsets} c using (topic, partition)
-         where l.pipeline = $1 and c.pipeline = $2 and c.next_offset < l.next_offset) as is_behind
+         where l.pipeline = $1 and c.pipeline = $2 and c.next_offset < l.next_offset
+           and not l.topic || '/' || l.partition = any($4)) as is_behind
        from ${shared.pipelines} where name = $2 and generation = $3`,
-      [pipeline.name, name, number]
+      [pipeline.name, name, number, lost]
     )
     if (state === undefined) return "gone"
     if (state.is_behind) return "behind"

@@ -5,7 +5,7 @@ import { Postgres } from "../connections/Postgres.ts"
 import { readPartitions } from "../consume/TopicReader.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import { makeCandidates } from "../materialize/Candidate.ts"
-import { makeCheckpoint, partitionId } from "../materialize/Checkpoint.ts"
+import { makeCheckpoint, type PartitionCheckpoint, partitionId } from "../materialize/Checkpoint.ts"
 import type { Generation } from "../materialize/Generation.ts"
 import type { Pipeline } from "../materialize/Pipeline.ts"
 import { stateTables } from "../materialize/StateTables.ts"
@@ -75,11 +75,21 @@ const switchWhenDone = Effect.fnUntraced(function*(pipeline: Pipeline, current: 
     before = progress
     if (!isDone) continue
     const start = yield* Clock.currentTimeMillis
-    const outcome = yield* postgres.transaction((sql) => candidates.promote(sql, generation))
+    const lost = yield* lostIn(makeCheckpoint(stateTables(source.stateSchema, pipeline.name, 0), pipeline.name).all(postgres), readPartitions(topics))
+    const outcome = yield* postgres.transaction((sql) => candidates.promote(sql, generation, lost))
     if (outcome === "promoted") {
       return { generation: generation.number, records: progress.done, switchMillis: (yield* Clock.currentTimeMillis) - start } satisfies Switched
     }
   }
+})
+
+/** Partitions that end before the live offset. The ends are read after it: whatever was only just applied lies before them. */
+const lostIn = Effect.fnUntraced(function*<E, R>(
+  checkpoints: Effect.Effect<ReadonlyArray<PartitionCheckpoint>, E, R>,
+  partitions: ReturnType<typeof readPartitions>
+) {
+  const live = new Map((yield* checkpoints).map((checkpoint) => [partitionId(checkpoint), checkpoint.nextOffset]))
+  return (yield* partitions).filter((partition) => (live.get(partitionId(partition)) ?? 0n) > partition.high).map(partitionId)
 })
 
 /** What is of no more use; another instance may do it, too. */

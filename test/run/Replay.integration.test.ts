@@ -181,6 +181,10 @@ layer(layerOf("live"), { excludeTestServices: true })("the replay of a topic tha
       yield* postgres.query("Ending the re-read", "update cdc.rereads set state = 'done', finished_at = now()")
       yield* quietly(replay({ ...totals, version: 3 }, { anew: true }))
       assert.deepStrictEqual(yield* one("select version from cdc.pipelines where name = 'totals'"), { version: 3 })
+      // As if the topic had been made again: what is live stands where nobody can ever get.
+      yield* postgres.query("Standing beyond the end", "update cdc.offsets set next_offset = 9999 where pipeline = 'totals'")
+      yield* quietly(replay({ ...totals, version: 3 }, { anew: true }))
+      assert.deepStrictEqual(yield* one("select max(next_offset) < 9999 as is_back from cdc.offsets where pipeline = 'totals'"), { is_back: true })
     })))
 })
 
