@@ -1,4 +1,5 @@
 import { Effect } from "effect"
+import { CaptureError } from "../capture/CaptureError.ts"
 import * as CaptureState from "../capture/CaptureState.ts"
 import * as Rereads from "../capture/Rereads.ts"
 import { AppConfig } from "../Config.ts"
@@ -18,6 +19,18 @@ export const requestAdded = Effect.gen(function*() {
   const added = yield* addedTables
   yield* postgres.transaction((sql) => Effect.forEach(added, (table) => rereads.request(sql, { table, sweep: true, reason: "added" }), { discard: true }))
   return added.map(TableName.format)
+})
+
+/** Fails if one of these tables, which have no key, came into the configuration too late for the first snapshot: nothing else can read its rows. */
+export const refuseKeyless = Effect.fnUntraced(function*(keyless: ReadonlyArray<TableName.TableName>) {
+  const late = new Set((yield* addedTables).map(TableName.format))
+  const table = keyless.find((table) => late.has(TableName.format(table)))
+  if (table === undefined) return
+  return yield* new CaptureError({
+    reason: "unsuitable",
+    message: `Table ${TableName.format(table)} has no key, and only the first snapshot, which has begun, reads such a table: `
+      + "take it out of source.tables, give it a primary key, or read every table again with `cdc setup --resnapshot`."
+  })
 })
 
 /** Tables of the configuration whose rows nobody has read or asked for, though the first snapshot has begun. */

@@ -19,7 +19,7 @@ import { createSharedTables } from "../materialize/Registration.ts"
 import * as Fence from "../publish/Fence.ts"
 import * as Tails from "../publish/Tails.ts"
 import * as Topics from "../publish/Topics.ts"
-import { requestAdded } from "./AddedTables.ts"
+import { refuseKeyless, requestAdded } from "./AddedTables.ts"
 import * as Journal from "./Journal.ts"
 import * as SlotCheck from "./SlotCheck.ts"
 
@@ -35,6 +35,7 @@ export const setup = Effect.scoped(Effect.gen(function*() {
   const { facts, state: found } = yield* look
   const refusal = found._tag === "notSetUp" ? undefined : SlotCheck.refusalOf(found, source)
   if (refusal !== undefined) return yield* refusal
+  if (facts.slot !== undefined) yield* refuseKeyless(wanted.filter(({ hasKey }) => !hasKey).map(({ table }) => table))
 
   lines.push(...(yield* makeTopics(wanted)))
   lines.push(yield* ensurePublication(postgres, source.publication, source.tables, server.version))

@@ -80,7 +80,7 @@ describe("a table that is read again", () => {
     withCapture({
       tables: "public.gone, public.keyless, public.parts",
       ddl: `create table public.gone (id int primary key);
-        create table public.keyless (v text); alter table public.keyless replica identity full;
+        create table public.keyless (v text); alter table public.keyless replica identity full; alter table public.keyless replica identity full;
         create table public.parts (id int primary key, v text) partition by range (id);
         create table public.low partition of public.parts for values from (0) to (25); create table public.high partition of public.parts default;
         insert into public.parts ${rowsOf(60)}`,
@@ -162,12 +162,14 @@ describe("a table that is read again", () => {
       })))
 
   it.live("comes into the configuration with its rows once setup knows it, and its changes of meanwhile", () =>
-    withCapture({ tables: "public.t", ddl: `create table public.t (id int primary key); create table public.later (id int primary key, v text); insert into public.later ${rowsOf(20)}` }, (capture) =>
+    withCapture({ tables: "public.t", ddl: `create table public.t (id int primary key); create table public.later (id int primary key, v text); create table public.keyless (v text); alter table public.keyless replica identity full; insert into public.later ${rowsOf(20)}` }, (capture) =>
       Effect.gen(function*() {
         const { finished, loop } = yield* started(capture)
-        const widened = capture.provide(Effect.map(AppConfig, (settings) =>
-          AppConfig.of({ ...settings, source: { ...settings.source, tables: [...settings.source.tables, TableName.parse("public.later")] } })))
-        const settings = yield* widened
+        const widenedBy = (table: string) => capture.provide(Effect.map(AppConfig, (settings) =>
+          AppConfig.of({ ...settings, source: { ...settings.source, tables: [...settings.source.tables, TableName.parse(table)] } })))
+        const tooLate = yield* Effect.flip(capture.provide(Effect.provideService(Setup.setup, AppConfig, yield* widenedBy("public.keyless"))))
+        assert.match(tooLate.message, /public\.keyless has no key/)
+        const settings = yield* widenedBy("public.later")
         const withLater = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provideService(effect, AppConfig, settings)
         const lines = yield* capture.provide(withLater(Setup.setup))
         assert.match(lines.join("\n"), /re-reads: asked for public\.later/)
