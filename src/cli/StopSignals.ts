@@ -7,14 +7,25 @@ export const listen = (): void => {
   let firstAt: number | undefined
   const stop = (signal: NodeJS.Signals): void => {
     const now = performance.now()
-    if (isImpatient(firstAt, now)) process.exit(signal === "SIGINT" ? 130 : 143) // 128 + the signal's number, as shells say it
-    if (firstAt === undefined && signal === "SIGINT") process.stderr.write("\nStopping; Ctrl-C again stops at once.\n")
-    firstAt ??= now
+    if (isImpatient(firstAt, now)) process.exit(codeOf(signal))
+    if (firstAt !== undefined) return
+    firstAt = now
+    if (signal === "SIGINT") process.stderr.write("\nStopping; Ctrl-C again stops at once.\n")
+    setTimeout(() => {
+      process.stderr.write(`Not everything stopped in order within ${patienceMillis / 1_000} s (is a server not answering?); stopping all the same. Nothing is lost by it.\n`)
+      process.exit(codeOf(signal))
+    }, patienceMillis).unref()
   }
   process.on("SIGINT", stop)
   process.on("SIGTERM", stop)
   process.on("SIGHUP", () => process.kill(process.pid, "SIGTERM"))
 }
+
+/** 128 + the signal's number, as shells say it. */
+const codeOf = (signal: NodeJS.Signals): number => (signal === "SIGINT" ? 130 : 143)
+
+/** Connections whose other end is frozen are closed by nobody; and what a kill does at any instant, this may do, too. Longer than embedded servers take. */
+const patienceMillis = 20_000
 
 /** What comes sooner is npm's echo, also on a busy machine; nobody has read by then that asking again stops at once. */
 export const echoMillis = 500

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises"
 import { Cause, Effect, Queue, type Scope } from "effect"
 import type { Batch, ConsumerEndBatchProcessEvent, EachBatchPayload, KafkaMessage } from "kafkajs"
 import { Kafka } from "../connections/Kafka.ts"
@@ -174,7 +175,8 @@ export const openReader = Effect.fnUntraced(function*(
     () => Effect.promise(async () => {
       isClosing = true
       for (const abandon of inHand) abandon("abandoned")
-      await consumer.disconnect().catch(() => {})
+      // kafkajs waits for all that is under way, also for an answer that nobody sends; the checkpoint does not rest on a leave in good order.
+      await Promise.race([consumer.disconnect().catch(() => {}), setTimeout(leaveMillis, undefined, { ref: false })])
     })
   )
   return queue
@@ -218,6 +220,8 @@ export const readPartitions = Effect.fnUntraced(function*(
  */
 const sessionMillis = 6_000
 const heartbeatMillis = 1_500
+/** By then the group has missed the member anyway. */
+const leaveMillis = sessionMillis
 
 /**
  * Who leads the group gives out the partitions that it knows of, and every member fetches from the leaders that it knows of. What was

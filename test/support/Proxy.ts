@@ -63,6 +63,8 @@ export const start = async (target: { readonly host: string; readonly port: numb
   }
 }
 
+const closed = (socket: Socket): Promise<unknown> => new Promise((resolve) => socket.once("close", resolve))
+
 /** A connection through the proxy: one lane to the server, one back. */
 class Link {
   readonly requests: Lane
@@ -73,7 +75,8 @@ class Link {
     this.#sockets = [client, target]
     this.requests = new Lane(client, target)
     this.answers = new Lane(target, client)
-    target.once("close", ended)
+    // Of both: who is told of an end only when the network is released is still to be released.
+    void Promise.all([closed(client), closed(target)]).then(ended)
   }
 
   hold(): void {
