@@ -1,3 +1,4 @@
+import { assert } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Logger, type Scope } from "effect"
 import { AppConfig } from "../../src/Config.ts"
 import { Kafka } from "../../src/connections/Kafka.ts"
@@ -26,6 +27,8 @@ export interface CaptureUnderTest {
   readonly written: ReadonlyArray<OutgoingRecord>
   /** Until a record that was acknowledged (also before the call) satisfies `is`. */
   readonly until: (is: (record: OutgoingRecord) => boolean) => Effect.Effect<OutgoingRecord>
+  /** Runs statements on the database, one after the other; the rows of the last. */
+  readonly sql: <Row extends object = Readonly<Record<string, unknown>>>(...statements: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<Row>>
   /** Until all that is committed now is acknowledged: writes a row into `public.fence` and waits for it in the stream. */
   readonly caughtUp: Effect.Effect<void>
   /** Before each write to Kafka: wait on what this gives. */
@@ -110,6 +113,12 @@ export const withCapture = <A, E>(
         Effect.repeat({ while: (isStreamed) => !isStreamed }), // a snapshot that has the row may read it before others
         Effect.asVoid
       ),
+      sql: <Row extends object>(...statements: ReadonlyArray<string>) =>
+        Effect.promise(async () => {
+          let rows: ReadonlyArray<Row> = []
+          for (const statement of statements) rows = await database.query<Row>(statement)
+          return rows
+        }),
       read: (table) => Effect.promise(() => topics.readTopic(`${topics.prefix}.${table}`))
     }
     return yield* test(capture)
@@ -160,3 +169,13 @@ export const finalState = (records: ReadonlyArray<ReadRecord>): ReadonlyMap<stri
   }
   return rows
 }
+
+/** Everything committed is in the table's topic, which, read to its end, is the table, in order; gives its records. */
+export const isTheTable = Effect.fnUntraced(function*(capture: CaptureUnderTest, table: string, columns = "*") {
+  yield* capture.caughtUp
+  const records = yield* capture.read(table)
+  const rows = yield* capture.sql(`select ${columns} from ${table} order by id`)
+  assert.deepStrictEqual([...finalState(records).values()].toSorted((a, b) => Number(a.id) - Number(b.id)), [...rows])
+  assert.deepStrictEqual(disorder(records), [])
+  return records
+})

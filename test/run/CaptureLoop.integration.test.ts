@@ -14,12 +14,12 @@ describe("the capture loop", () => {
   it.live("publishes what is there, then what changes, each once and in order", () =>
     withCapture(orders, (capture) =>
       Effect.gen(function*() {
-        yield* Effect.promise(() => capture.database.query(many(1, 5)))
+        yield* capture.sql(many(1, 5))
         yield* capture.setup
         yield* capture.start
         yield* capture.until((record) => record.topic.endsWith(".orders"))
-        yield* Effect.promise(() => capture.database.query(
-          "update public.orders set state = 'sent' where id = 1; delete from public.orders where id = 2; update public.orders set id = 30 where id = 3"))
+        yield* capture.sql(
+          "update public.orders set state = 'sent' where id = 1; delete from public.orders where id = 2; update public.orders set id = 30 where id = 3")
         yield* capture.caughtUp
         const records = yield* capture.read("public.orders")
         assert.deepStrictEqual(disorder(records), [])
@@ -36,23 +36,23 @@ describe("the capture loop", () => {
   it.live("stops and goes on without loss or repetition, in the middle of a snapshot and of the stream", () =>
     withCapture({ ...orders, overrides: { publish: { batchBytes: 20_000 } } }, (capture) =>
       Effect.gen(function*() {
-        yield* Effect.promise(() => capture.database.query(many(1, 20_000)))
+        yield* capture.sql(many(1, 20_000))
         yield* capture.setup
         const first = yield* capture.start
         yield* capture.until((record) => record.topic.endsWith(".orders"))
         yield* Fiber.interrupt(first)
         const before = capture.written.length
         assert.isBelow(before, 20_000)
-        yield* Effect.promise(() => capture.database.query("delete from public.orders where id % 3 = 0; update public.orders set state = 'sent' where id % 3 = 1"))
+        yield* capture.sql("delete from public.orders where id % 3 = 0; update public.orders set state = 'sent' where id % 3 = 1")
         const second = yield* capture.start
         yield* capture.until((record) => record.value !== null && envelope(record).op === "u")
         yield* Fiber.interrupt(second)
-        yield* Effect.promise(() => capture.database.query(many(20_001, 20_100)))
+        yield* capture.sql(many(20_001, 20_100))
         yield* capture.start
         yield* capture.caughtUp
         const records = yield* capture.read("public.orders")
         assert.deepStrictEqual(disorder(records), [])
-        const rows = yield* Effect.promise(() => capture.database.query<{ id: number; state: string }>("select id, state from public.orders"))
+        const rows = yield* capture.sql<{ id: number; state: string }>("select id, state from public.orders")
         const final = finalState(records)
         assert.strictEqual(final.size, rows.length)
         for (const { id, state } of rows) assert.strictEqual(final.get(`{"id":${id}}`)?.state, state)

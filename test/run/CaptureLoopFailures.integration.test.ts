@@ -50,7 +50,7 @@ describe("capture under failures", () => {
         const hangUp = () => capture.database.query(
           "select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where slot_name = $1", [slotOf(capture.database.name)])
         for (let round = 0; round < 3; round++) {
-          yield* Effect.promise(() => capture.database.query(`insert into public.items select n, '' from generate_series(${round * 1000 + 1}, ${round * 1000 + 1000}) n`))
+          yield* capture.sql(`insert into public.items select n, '' from generate_series(${round * 1000 + 1}, ${round * 1000 + 1000}) n`)
           yield* Effect.promise(hangUp)
         }
         yield* capture.caughtUp
@@ -65,7 +65,7 @@ describe("capture under failures", () => {
         yield* capture.setup
         const first = yield* capture.start
         yield* capture.caughtUp
-        yield* Effect.promise(() => capture.database.query("insert into public.items select n, repeat('y', 100) from generate_series(1, 40000) n"))
+        yield* capture.sql("insert into public.items select n, repeat('y', 100) from generate_series(1, 40000) n")
         yield* capture.until((record) => record.topic.endsWith(".items"))
         yield* Fiber.interrupt(first)
         yield* capture.start
@@ -90,7 +90,7 @@ describe("capture under failures", () => {
         yield* capture.caughtUp
         assert.isUndefined(second.pollUnsafe())
         assert.deepStrictEqual(disorder(yield* capture.read("public.fence")), [])
-        const [fences] = yield* Effect.promise(() => capture.database.query<{ rows: number }>("select count(*)::int as rows from public.fence"))
+        const [fences] = yield* capture.sql<{ rows: number }>("select count(*)::int as rows from public.fence")
         assert.strictEqual(finalState(yield* capture.read("public.fence")).size, fences!.rows)
       })))
 
@@ -101,14 +101,13 @@ describe("capture under failures", () => {
         assert.deepStrictEqual([notSetUp.reason, notSetUp.exitCode], ["notSetUp", 3])
         yield* capture.setup
         const slot = slotOf(capture.database.name)
-        const query = (statement: string) => Effect.promise(() => capture.database.query(statement))
 
-        yield* query(`alter publication ${slot} rename to kept`)
-        yield* query(`create publication ${slot} for table public.items`)
+        yield* capture.sql(`alter publication ${slot} rename to kept`)
+        yield* capture.sql(`create publication ${slot} for table public.items`)
         const replaced = (yield* Effect.flip(Fiber.join(yield* capture.start))) as CaptureError
         assert.deepStrictEqual([replaced.reason, replaced.exitCode], ["gap", 4])
-        yield* query(`drop publication ${slot}`)
-        yield* query(`alter publication kept rename to ${slot}`)
+        yield* capture.sql(`drop publication ${slot}`)
+        yield* capture.sql(`alter publication kept rename to ${slot}`)
         const renamed = (yield* Effect.flip(Fiber.join(yield* capture.start))) as CaptureError
         assert.match(renamed.message, /was altered/) // what committed while it had another name was not decoded
         yield* capture.provide(Setup.resnapshot)
@@ -118,7 +117,7 @@ describe("capture under failures", () => {
         const repartitioned = (yield* Effect.flip(Fiber.join(yield* capture.start))) as PublishError
         assert.deepStrictEqual([repartitioned.reason, repartitioned.exitCode], ["partitionsChanged", 4])
 
-        yield* query(`select pg_drop_replication_slot('${slot}')`)
+        yield* capture.sql(`select pg_drop_replication_slot('${slot}')`)
         const gone = (yield* Effect.flip(Fiber.join(yield* capture.start))) as CaptureError
         assert.strictEqual(gone.exitCode, 4)
         assert.match(gone.message, /cdc setup --resnapshot/)

@@ -24,7 +24,7 @@ describe("what tables do while they are captured", () => {
         yield* capture.caughtUp
         const records = yield* capture.read("public.counters")
         assert.deepStrictEqual(disorder(records), [])
-        const rows = yield* Effect.promise(() => capture.database.query("select id, hits from public.counters order by id"))
+        const rows = yield* capture.sql("select id, hits from public.counters order by id")
         const final = [...finalState(records).values()].toSorted((a, b) => Number(a.id) - Number(b.id))
         assert.deepStrictEqual(final, rows)
       })))
@@ -35,14 +35,13 @@ describe("what tables do while they are captured", () => {
         yield* capture.setup
         yield* capture.start
         yield* capture.caughtUp
-        const run = (statement: string) => Effect.promise(() => capture.database.query(statement))
-        yield* run("insert into public.t values (1, 'x')")
-        yield* run("alter table public.t add column b numeric(6, 2)")
-        yield* run("insert into public.t values (2, 'y', 1.5)")
-        yield* run("alter table public.t drop column a")
-        yield* run("insert into public.t values (3, 2.25)")
-        yield* run("alter table public.t alter column b type text")
-        yield* run("insert into public.t values (4, 'text')")
+        yield* capture.sql("insert into public.t values (1, 'x')")
+        yield* capture.sql("alter table public.t add column b numeric(6, 2)")
+        yield* capture.sql("insert into public.t values (2, 'y', 1.5)")
+        yield* capture.sql("alter table public.t drop column a")
+        yield* capture.sql("insert into public.t values (3, 2.25)")
+        yield* capture.sql("alter table public.t alter column b type text")
+        yield* capture.sql("insert into public.t values (4, 'text')")
         yield* capture.caughtUp
         const after = capture.written.filter(ofTable("public.t")).map((record) => envelope(record).after)
         assert.deepStrictEqual(after, [{ id: 1, a: "x" }, { id: 2, a: "y", b: "1.50" }, { id: 3, b: "2.25" }, { id: 4, b: "text" }])
@@ -57,8 +56,8 @@ describe("what tables do while they are captured", () => {
         yield* capture.setup
         yield* capture.start
         yield* capture.caughtUp
-        yield* Effect.promise(() => capture.database.query(
-          "insert into public.keyless values ('a'), ('b'); delete from public.keyless where v = 'a'; insert into public.keyed values (1); truncate public.keyed, public.keyless"))
+        yield* capture.sql(
+          "insert into public.keyless values ('a'), ('b'); delete from public.keyless where v = 'a'; insert into public.keyed values (1); truncate public.keyed, public.keyless")
         yield* capture.caughtUp
         const keyed = yield* capture.read("public.keyed")
         assert.deepStrictEqual(disorder(keyed), [])
@@ -80,7 +79,7 @@ describe("what tables do while they are captured", () => {
         yield* capture.caughtUp // the first one's row may have been in the snapshot
         yield* Fiber.interrupt(first)
         for (const statement of ["insert into public.gone values (1)", "truncate public.gone", "drop table public.gone"]) {
-          yield* Effect.promise(() => capture.database.query(statement))
+          yield* capture.sql(statement)
         }
         yield* capture.start
         yield* capture.caughtUp
@@ -101,14 +100,14 @@ describe("what tables do while they are captured", () => {
     }, (capture) =>
       Effect.gen(function*() {
         const values = "1.5, 'sad', '2024-02-29 23:59:59.123456+05', '1 mon 2 days 03:04:05.6', 0.1::float8 + 0.2, '\\x00ff', array['a', null, E'tab\\tback\\\\slash\\nline'], '2024-02-29', 12.34"
-        const insert = (id: number) => Effect.promise(() => capture.database.query(
-          `insert into public.v (id, price, m, at, span, f, b, tags, d, cash) values (${id}, ${values}); insert into public.p values (${id}, 'eu')`))
+        const insert = (id: number) => capture.sql(
+          `insert into public.v (id, price, m, at, span, f, b, tags, d, cash) values (${id}, ${values}); insert into public.p values (${id}, 'eu')`)
         yield* insert(1)
         yield* capture.setup
         yield* capture.start
         yield* capture.until(ofTable("public.v"))
         yield* insert(2)
-        yield* Effect.promise(() => capture.database.query("update public.p set region = 'us' where id = 1"))
+        yield* capture.sql("update public.p set region = 'us' where id = 1")
         yield* capture.caughtUp
         const [read, streamed] = capture.written.filter(ofTable("public.v")).map((record) => ({ ...envelope(record).after, id: 0 }))
         assert.deepStrictEqual(streamed, read)

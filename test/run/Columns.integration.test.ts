@@ -30,14 +30,13 @@ describe("columns that must not leave as they are", () => {
   it.live("do not, by snapshot or stream, in old rows, keys, headers or placeholders", () =>
     withCapture(options, (capture) =>
       Effect.gen(function*() {
-        const sql = (statement: string) => Effect.promise(() => capture.database.query(statement))
         yield* capture.setup
         const running = yield* capture.start
         yield* capture.caughtUp
-        yield* sql("update public.people set note = 'm'")
-        yield* sql("update public.people set email = 'bob@secret.example'")
-        yield* sql("update public.orders set buyer = 'bob@secret.example'") // memo lies out of line and is not sent
-        yield* sql("delete from public.people")
+        yield* capture.sql("update public.people set note = 'm'")
+        yield* capture.sql("update public.people set email = 'bob@secret.example'")
+        yield* capture.sql("update public.orders set buyer = 'bob@secret.example'") // memo lies out of line and is not sent
+        yield* capture.sql("delete from public.people")
         yield* capture.caughtUp
         yield* Fiber.interrupt(running)
 

@@ -7,7 +7,7 @@ import { rereading } from "./Rereading.ts"
 
 const two = { tables: "public.a", ddl: "create table public.a (id int primary key); insert into public.a values (1), (2)" }
 
-const query = (capture: CaptureUnderTest, statement: string) => Effect.promise(() => capture.database.query<{ id: string }>(statement))
+const query = (capture: CaptureUnderTest, statement: string) => capture.sql<{ id: string }>(statement)
 
 /** Runs `effect` as a process would whose configuration lacks the table. */
 const withoutTable = <A, E, R>(capture: CaptureUnderTest, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -10,14 +10,13 @@ describe("the first snapshot", () => {
     withCapture({ tables: "public.items", ddl: "create table public.items (id int primary key)" }, (capture) =>
       Effect.gen(function*() {
         yield* capture.setup
-        const query = (statement: string) => Effect.promise(() => capture.database.query(statement))
-        yield* query("update cdc.capture set snapshot = 'reading'")
+        yield* capture.sql("update cdc.capture set snapshot = 'reading'")
         const slot = slotOf(capture.database.name)
         const begin = FirstSnapshot.begin(CaptureState.make("cdc", slot), slot, [{ schema: "public", table: "items" }], { epoch: 1, note: () => Effect.void })
         yield* capture.provide(Effect.scoped(Effect.gen(function*() {
           assert.isUndefined(yield* Effect.retry(begin, { while: (error) => error.isRetryable }))
           // While its session goes on: fails if anybody still holds a lock.
-          yield* query("begin; lock table public.items in access exclusive mode nowait; commit")
+          yield* capture.sql("begin; lock table public.items in access exclusive mode nowait; commit")
         })))
       })))
 })

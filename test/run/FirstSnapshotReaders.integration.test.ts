@@ -20,15 +20,13 @@ const tables = {
 const fill = `insert into public.large select n, 0, repeat('x', 60) from generate_series(1, 6000) n; insert into public.single values (1);
   insert into public.parted select n from generate_series(1, 2000) n; insert into public.wide select n, repeat('w', 20000) from generate_series(1, 20) n`
 
-const query = (capture: CaptureUnderTest, statement: string) => Effect.promise(() => capture.database.query(statement))
-
 const ofTable = (table: string) => (record: OutgoingRecord) => record.topic.endsWith(`.${table}`)
 
 /** The topic ends up with the table's rows, and no position comes back. */
 const assertEqual = Effect.fnUntraced(function*(capture: CaptureUnderTest, table: string, columns: string) {
   const records = yield* capture.read(table)
   assert.deepStrictEqual(disorder(records), [])
-  const rows = (yield* query(capture, `select ${columns} from ${table} order by id`)) as ReadonlyArray<unknown>
+  const rows = (yield* capture.sql(`select ${columns} from ${table} order by id`)) as ReadonlyArray<unknown>
   assert.deepStrictEqual([...finalState(records).values()].toSorted((a, b) => Number(a.id) - Number(b.id)), rows)
 })
 
@@ -37,7 +35,7 @@ describe("several readers of one snapshot", () => {
     it.live(`${readers}: every row once, marked and numbered as Debezium does, and the progress true at the end`, () =>
       withCapture({ ...tables, overrides: inPieces(readers) }, (capture) =>
         Effect.gen(function*() {
-          yield* query(capture, fill)
+          yield* capture.sql(fill)
           yield* capture.setup
           yield* capture.start
           yield* capture.caughtUp
@@ -52,7 +50,7 @@ describe("several readers of one snapshot", () => {
             assert.deepStrictEqual(own.map(({ transaction }) => transaction.data_collection_order), Array.from({ length: rows }, (_, index) => index + 1))
             assert.strictEqual(new Set(own.map(({ after }) => after!.id)).size, rows)
           }
-          const noted = yield* query(capture, "select table_name, state, rows::int, estimated_rows::int from cdc.snapshot_tables where table_name <> 'public.fence' order by 1")
+          const noted = yield* capture.sql("select table_name, state, rows::int, estimated_rows::int from cdc.snapshot_tables where table_name <> 'public.fence' order by 1")
           assert.deepStrictEqual(noted, [["empty", 0], ["large", 6_000], ["parted", 2_000], ["single", 1], ["wide", 20]].map(([table, rows]) =>
             ({ table_name: `public.${table}`, state: "done", rows, estimated_rows: rows })))
         })))
@@ -61,13 +59,13 @@ describe("several readers of one snapshot", () => {
   it.live("have no gap and no overlap with what writers do meanwhile", () =>
     withCapture({ ...tables, overrides: inPieces(3) }, (capture) =>
       Effect.gen(function*() {
-        yield* query(capture, fill)
+        yield* capture.sql(fill)
         yield* capture.setup
         let n = 0
         const writes = 20
         // Between any two sends: rows of pieces read and unread are changed, deleted, and put behind the last block that was planned.
         capture.gate = () =>
-          n >= writes ? Effect.void : query(capture, `update public.large set hits = hits + 1 where id % 60 = ${++n}; delete from public.large where id = ${n * 90};
+          n >= writes ? Effect.void : capture.sql(`update public.large set hits = hits + 1 where id % 60 = ${++n}; delete from public.large where id = ${n * 90};
             insert into public.large select ${6_000 + n * 100} + m, 0, 'late' from generate_series(1, 50) m; insert into public.parted values (${2_000 + n});
             update public.wide set v = repeat('${n % 10}', 20000) where id = ${n % 20}`)
         yield* capture.start
@@ -81,7 +79,7 @@ describe("several readers of one snapshot", () => {
   it.live("stopped at many instants, within pieces and between tables, they end with what the tables hold", () =>
     withCapture({ ...tables, overrides: inPieces(3) }, (capture) =>
       Effect.gen(function*() {
-        yield* query(capture, fill)
+        yield* capture.sql(fill)
         yield* capture.setup
         // Each run lives for some sends more than the one before, so that it ends in another table.
         for (const sends of [0, 1, 2, 4, 7]) {
@@ -91,7 +89,7 @@ describe("several readers of one snapshot", () => {
           const run = yield* capture.start
           yield* Effect.raceFirst(held.await, capture.caughtUp)
           yield* Fiber.interrupt(run)
-          yield* query(capture, `update public.large set hits = hits + 1 where id % 7 = ${sends % 7}; delete from public.large where id % 500 = ${sends};
+          yield* capture.sql(`update public.large set hits = hits + 1 where id % 7 = ${sends % 7}; delete from public.large where id % 500 = ${sends};
             delete from public.parted where id % 300 = ${sends}; insert into public.single values (${sends + 2})`)
         }
         capture.gate = () => Effect.void
@@ -106,13 +104,13 @@ describe("several readers of one snapshot", () => {
   it.live("one whose connection dies takes the session with it; the next one goes on, without the tables that are done", () =>
     withCapture({ ...tables, overrides: inPieces(2) }, (capture) =>
       Effect.gen(function*() {
-        yield* query(capture, fill)
+        yield* capture.sql(fill)
         yield* capture.setup
         let killed = false
         capture.gate = (records) => {
           if (killed || !records.some(ofTable("public.parted"))) return Effect.void
           killed = true
-          return query(capture, `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'cdc'
+          return capture.sql(`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'cdc'
             and backend_type = 'client backend' and state in ('active', 'idle in transaction') and query like 'copy %'`)
         }
         yield* capture.start
@@ -125,7 +123,7 @@ describe("several readers of one snapshot", () => {
   it.live("keep a table's definition as it is until they are through, and give its next one to the stream", () =>
     withCapture({ ...tables, overrides: inPieces(2) }, (capture) =>
       Effect.gen(function*() {
-        yield* query(capture, fill)
+        yield* capture.sql(fill)
         yield* capture.setup
         let altering: Promise<unknown> = Promise.resolve()
         let begun = false
@@ -138,7 +136,7 @@ describe("several readers of one snapshot", () => {
         yield* capture.start
         yield* capture.until(ofTable("public.wide"))
         yield* Effect.promise(() => altering)
-        yield* query(capture, "insert into public.wide values (99, 'after', 6)")
+        yield* capture.sql("insert into public.wide values (99, 'after', 6)")
         yield* capture.caughtUp
         const wide = capture.written.filter(ofTable("public.wide")).map((record) => envelope(record))
         assert.lengthOf(wide.filter(({ op }) => op === "r"), 20)

@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber } from "effect"
 import { requestRereads } from "../../src/run/RequestRereads.ts"
 import * as TableWatch from "../../src/run/TableWatch.ts"
-import { type CaptureUnderTest, disorder, envelope, finalState, withCapture } from "./CaptureFixture.ts"
-import { observeGaps } from "./ObservedGaps.ts"
+import { type CaptureUnderTest, envelope, isTheTable, withCapture } from "./CaptureFixture.ts"
+import { startObserved } from "./ObservedGaps.ts"
 
 const people = {
   tables: "public.people, public.pets, public.parted",
@@ -16,33 +16,10 @@ const people = {
 const leavesKeyOut = "alter table public.people replica identity using index people_code_key"
 const restored = "alter table public.people replica identity default"
 
-const sql = (capture: CaptureUnderTest, ...statements: ReadonlyArray<string>) =>
-  Effect.promise(async () => {
-    for (const statement of statements) await capture.database.query(statement)
-  })
-
-const running = Effect.fnUntraced(function*(capture: CaptureUnderTest) {
-  const gaps = observeGaps()
-  yield* capture.setup
-  const fiber = yield* gaps.observed(capture.start)
-  yield* capture.caughtUp
-  yield* capture.caughtUp // the first one's row may have been in the snapshot
-  return { ...gaps, fiber }
-})
-
 const readAgain = (capture: CaptureUnderTest, table = "public.people") => capture.provide(requestRereads([table], undefined))
 
-/** The topic, read to its end, is the table. */
-const isTheTable = Effect.fnUntraced(function*(capture: CaptureUnderTest, table = "public.people") {
-  yield* capture.caughtUp
-  const records = yield* capture.read(table)
-  const rows = yield* Effect.promise(() => capture.database.query(`select * from ${table} order by id`))
-  assert.deepStrictEqual([...finalState(records).values()].toSorted((a, b) => Number(a.id) - Number(b.id)), [...rows])
-  assert.deepStrictEqual(disorder(records), [])
-})
-
 const noted = (capture: CaptureUnderTest) =>
-  Effect.map(Effect.promise(() => capture.database.query("select state, gap from cdc.captured_tables where table_name = 'public.people'")), ([row]) => row!)
+  Effect.map(capture.sql("select state, gap from cdc.captured_tables where table_name = 'public.people'"), ([row]) => row!)
 
 
 describe("a table of which a change comes without its key", () => {
@@ -55,24 +32,24 @@ describe("a table of which a change comes without its key", () => {
     it.live(`${what}: has a gap, the others go on, and read again it is the table`, () =>
       withCapture(people, (capture) =>
         Effect.gen(function*() {
-          const { fiber, gapOf, none } = yield* running(capture)
-          yield* sql(capture, leavesKeyOut, statement)
+          const { fiber, gapOf, none } = yield* startObserved(capture)
+          yield* capture.sql(leavesKeyOut, statement)
           const gap = yield* gapOf("public.people")
           assert.match(gap.why, /old key \(id\).*REPLICA IDENTITY leaves it out.*ALTER TABLE public\.people REPLICA IDENTITY DEFAULT/)
           assert.match(gap.remedy, /cdc snapshot public\.people/)
           const before = (yield* capture.read("public.people")).length
-          yield* sql(capture, "insert into public.people values (30, 'new')", "insert into public.pets values (1)")
+          yield* capture.sql("insert into public.people values (30, 'new')", "insert into public.pets values (1)")
           yield* capture.caughtUp
           assert.strictEqual((yield* capture.read("public.pets")).length, 1)
           assert.strictEqual((yield* capture.read("public.people")).length, before, "nothing of a table that has a gap")
           assert.match(String(yield* Effect.flip(readAgain(capture))), /leaves its key out.*REPLICA IDENTITY DEFAULT \(or FULL\) first/)
 
-          yield* sql(capture, restored, "delete from public.people where id = 10")
+          yield* capture.sql(restored, "delete from public.people where id = 10")
           const cleared = yield* Effect.forkChild(none, { startImmediately: true })
           yield* readAgain(capture)
           yield* Fiber.join(cleared)
-          yield* sql(capture, "update public.people set code = 'later' where id = 11")
-          yield* isTheTable(capture)
+          yield* capture.sql("update public.people set code = 'later' where id = 11")
+          yield* isTheTable(capture, "public.people")
           assert.isUndefined(fiber.pollUnsafe())
         })))
   }
@@ -80,10 +57,10 @@ describe("a table of which a change comes without its key", () => {
   it.live("because a partition has another REPLICA IDENTITY than its root", () =>
     withCapture(people, (capture) =>
       Effect.gen(function*() {
-        const { gapOf, none } = yield* running(capture)
-        yield* sql(capture, "alter table public.part replica identity using index part_code", "delete from public.parted where id = 1")
+        const { gapOf, none } = yield* startObserved(capture)
+        yield* capture.sql("alter table public.part replica identity using index part_code", "delete from public.parted where id = 1")
         assert.match((yield* gapOf("public.parted")).why, /old key \(id\)/)
-        yield* sql(capture, "alter table public.part replica identity default")
+        yield* capture.sql("alter table public.part replica identity default")
         const cleared = yield* Effect.forkChild(none, { startImmediately: true })
         yield* readAgain(capture, "public.parted")
         yield* Fiber.join(cleared)
@@ -93,10 +70,10 @@ describe("a table of which a change comes without its key", () => {
   it.live("is marked before that is confirmed to the slot, whatever is killed between, and what was asked for meanwhile covers it", () =>
     withCapture(people, (capture) =>
       Effect.gen(function*() {
-        const { fiber, gapOf, none, observed } = yield* running(capture)
+        const { fiber, gapOf, none, observed } = yield* startObserved(capture)
         const held = yield* Deferred.make<void>()
         capture.gate = (records) => records.some(({ topic }) => topic.endsWith(".pets")) ? Effect.andThen(Deferred.succeed(held, undefined), Effect.never) : Effect.void
-        yield* sql(capture, leavesKeyOut, "begin; delete from public.people where id = 1; insert into public.pets values (1); commit")
+        yield* capture.sql(leavesKeyOut, "begin; delete from public.people where id = 1; insert into public.pets values (1); commit")
         yield* Deferred.await(held)
         assert.deepInclude(yield* noted(capture), { state: "gapped" })
         assert.deepStrictEqual(yield* capture.read("public.pets"), [])
@@ -108,32 +85,32 @@ describe("a table of which a change comes without its key", () => {
         capture.gate = () => Effect.void
         const second = yield* observed(capture.start)
         yield* Fiber.join(again)
-        yield* sql(capture, restored, "insert into public.people values (31, 'after')")
+        yield* capture.sql(restored, "insert into public.people values (31, 'after')")
         yield* capture.caughtUp
         assert.strictEqual((yield* capture.read("public.people")).length, published)
         assert.strictEqual((yield* capture.read("public.pets")).length, 1) // it came once more: the slot was not confirmed past it
         yield* Fiber.interrupt(second)
 
         // Asked for while capture is away, which then finds one more such change on its way there.
-        yield* sql(capture, leavesKeyOut, "delete from public.people where id = 2", restored)
+        yield* capture.sql(leavesKeyOut, "delete from public.people where id = 2", restored)
         yield* readAgain(capture)
         const cleared = yield* Effect.forkChild(none, { startImmediately: true })
         yield* observed(capture.start)
         yield* Fiber.join(cleared)
-        yield* isTheTable(capture)
+        yield* isTheTable(capture, "public.people")
       })))
 
   it.live("though it has a key again before anybody looks", () =>
     withCapture(people, (capture) =>
       Effect.gen(function*() {
-        const { fiber } = yield* running(capture)
+        const { fiber } = yield* startObserved(capture)
         yield* Fiber.interrupt(fiber)
         yield* Effect.provideService(capture.start, TableWatch.Pace, { checkMillis: 3_600_000, checksPerTopicCheck: 1 })
         yield* capture.caughtUp
-        yield* sql(capture, "alter table public.people drop column id, drop constraint people_code_key; alter table public.people replica identity full",
+        yield* capture.sql("alter table public.people drop column id, drop constraint people_code_key; alter table public.people replica identity full",
           "delete from public.people where code = 'p1'")
         yield* capture.caughtUp
-        yield* sql(capture, "alter table public.people add column id serial primary key; alter table public.people replica identity default")
+        yield* capture.sql("alter table public.people add column id serial primary key; alter table public.people replica identity default")
         yield* capture.caughtUp
         const { gap, state } = yield* noted(capture)
         assert.deepStrictEqual([state, /no key any more/.test(String(gap))], ["gapped", true])
@@ -143,10 +120,10 @@ describe("a table of which a change comes without its key", () => {
 it.live("a key of which the configuration takes a column away is a gap, too", () =>
   withCapture({ ...people, overrides: { columns: { exclude: "public.people.code" } } }, (capture) =>
     Effect.gen(function*() {
-      const { gapOf } = yield* running(capture)
-      yield* sql(capture, "alter table public.people drop constraint people_pkey, add primary key (code)", "insert into public.people values (40, 'forty')")
+      const { gapOf } = yield* startObserved(capture)
+      yield* capture.sql("alter table public.people drop constraint people_pkey, add primary key (code)", "insert into public.people values (40, 'forty')")
       yield* gapOf("public.people")
-      yield* sql(capture, "insert into public.pets values (1)")
+      yield* capture.sql("insert into public.pets values (1)")
       yield* capture.caughtUp
       assert.isFalse(capture.written.some((record) => record.value !== null && JSON.stringify(envelope(record)).includes("forty")))
     })))

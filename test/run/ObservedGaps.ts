@@ -2,6 +2,7 @@ import { Deferred, Effect } from "effect"
 import type { TableGap } from "../../src/capture/CapturedTables.ts"
 import * as CaptureObserver from "../../src/run/CaptureObserver.ts"
 import * as TableWatch from "../../src/run/TableWatch.ts"
+import type { CaptureUnderTest } from "./CaptureFixture.ts"
 
 /** The gaps of a capture that runs with these services, as it tells them. */
 export const observeGaps = () => {
@@ -46,3 +47,13 @@ export const observeGaps = () => {
     none: until((gaps) => gaps.length === 0)
   }
 }
+
+/** Sets capture up and starts it: it has read everything when this returns, and tells its gaps. */
+export const startObserved = Effect.fnUntraced(function*(capture: CaptureUnderTest) {
+  const gaps = observeGaps()
+  yield* capture.setup
+  const fiber = yield* gaps.observed(capture.start)
+  yield* capture.caughtUp
+  yield* capture.caughtUp // the first one's row may have been in the snapshot
+  return { ...gaps, fiber }
+})

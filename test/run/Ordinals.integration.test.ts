@@ -21,7 +21,7 @@ describe("TRUNCATE", () => {
         yield* capture.setup
         yield* capture.start
         yield* capture.caughtUp
-        yield* Effect.promise(() => capture.database.query(work))
+        yield* capture.sql(work)
         yield* capture.caughtUp
         const seen = new Map<string, ReadonlyArray<ReadRecord>>()
         for (const table of ["parent", "child", "log"]) {
@@ -46,7 +46,7 @@ describe("TRUNCATE", () => {
         yield* capture.setup
         yield* capture.start
         yield* capture.caughtUp
-        yield* Effect.promise(() => capture.database.query(work))
+        yield* capture.sql(work)
         yield* capture.caughtUp
         const child = streamed(yield* capture.read("public.child"))
         assert.deepStrictEqual(child.map(({ op, order }) => [op, order]), [["c", [5, 2]]])
@@ -67,7 +67,7 @@ describe("total_order", () => {
         yield* capture.caughtUp
         const of = (table: string) => `insert into public.${table} values (1, 'a'), (2, 'b'); update public.${table} set v = 'c' where id = 1;
           savepoint s; delete from public.${table}; rollback to s; update public.${table} set id = 3 where id = 2; delete from public.${table} where id = 1;`
-        yield* Effect.promise(() => capture.database.query(`begin; ${of("d")} select pg_logical_emit_message(true, 'mine', 'x'); ${of("f")} ${of("i")} commit`))
+        yield* capture.sql(`begin; ${of("d")} select pg_logical_emit_message(true, 'mine', 'x'); ${of("f")} ${of("i")} commit`)
         yield* capture.caughtUp
         const expected = (first: number) => [
           ["c", [first, 1]], ["c", [first + 1, 2]], ["u", [first + 2, 3]], ["d", [first + 3, 4]], ["tombstone", undefined],

@@ -10,8 +10,6 @@ import { connection, isIncremental, rereading } from "./Rereading.ts"
 const tiny = { snapshot: { chunkBytes: 6_000 } }
 const rowsOf = (n: number) => `select n, 'v' || n from generate_series(1, ${n}) n`
 
-const run = (capture: CaptureUnderTest, statement: string) => Effect.promise(() => capture.database.query(statement))
-
 /** Set up, with the first snapshot done and the stream at its end. */
 const started = Effect.fnUntraced(function*(capture: CaptureUnderTest) {
   yield* capture.setup
@@ -41,7 +39,7 @@ describe("a table that is read again", () => {
         const { goOn, reached } = yield* heldAtFirstRead(capture)
         const id = yield* ask("public.t")
         yield* reached
-        yield* run(capture, "truncate public.t; insert into public.t values (50, 'new')")
+        yield* capture.sql("truncate public.t; insert into public.t values (50, 'new')")
         yield* goOn
         assert.deepStrictEqual(outcome(yield* finished(id)), done)
         yield* capture.caughtUp
@@ -59,7 +57,7 @@ describe("a table that is read again", () => {
         const first = yield* heldAtFirstRead(capture)
         const id = yield* ask("public.t")
         yield* first.reached
-        yield* run(capture, "alter table public.t add column w int default 7; alter table public.t rename column v to u")
+        yield* capture.sql("alter table public.t add column w int default 7; alter table public.t rename column v to u")
         yield* first.goOn
         assert.deepStrictEqual(outcome(yield* finished(id)), done)
         const last = envelope((yield* capture.read("public.t")).filter(isIncremental).at(-1)!).after!
@@ -68,7 +66,7 @@ describe("a table that is read again", () => {
         const second = yield* heldAtFirstRead(capture)
         const again = yield* ask("public.t")
         yield* second.reached
-        yield* run(capture, "alter table public.t drop constraint t_pkey; alter table public.t add primary key (u, id)")
+        yield* capture.sql("alter table public.t drop constraint t_pkey; alter table public.t add primary key (u, id)")
         yield* second.goOn
         const { error, rows, state } = yield* finished(again)
         assert.deepStrictEqual({ error, rows, state }, { ...done, rows: "60" })
@@ -152,7 +150,7 @@ describe("a table that is read again", () => {
     }, (capture) =>
       Effect.gen(function*() {
         const { ask, finished } = yield* started(capture)
-        yield* run(capture, "alter database " + capture.database.name + " set DateStyle = 'German, DMY'; alter database " + capture.database.name + " set bytea_output = 'escape'")
+        yield* capture.sql("alter database " + capture.database.name + " set DateStyle = 'German, DMY'; alter database " + capture.database.name + " set bytea_output = 'escape'")
         assert.deepStrictEqual(yield* finished(yield* ask(`public."Mixed ""Case"`)), { ...done, rows: "60" })
         const reads = capture.written.filter(isIncremental)
         const values = reads.map((record) => Number(envelope(record).after!.v))
@@ -174,11 +172,11 @@ describe("a table that is read again", () => {
         const lines = yield* capture.provide(withLater(Setup.setup))
         assert.match(lines.join("\n"), /re-reads: asked for public\.later/)
         assert.notMatch((yield* capture.provide(withLater(Setup.setup))).join("\n"), /re-reads/)
-        yield* run(capture, "update public.later set v = 'while the old one runs' where id = 1; delete from public.later where id = 2")
+        yield* capture.sql("update public.later set v = 'while the old one runs' where id = 1; delete from public.later where id = 2")
         yield* capture.caughtUp
         yield* Fiber.interrupt(loop)
         const later = yield* Effect.forkScoped(capture.provide(withLater(CaptureLoop.run)).pipe(Effect.provide(Logger.layer([]))))
-        const [{ id }] = yield* Effect.promise(() => capture.database.query<{ id: string }>("select id from cdc.rereads where table_name = 'public.later'")) as Effect.Effect<[{ id: string }]>
+        const [{ id }] = yield* capture.sql<{ id: string }>("select id from cdc.rereads where table_name = 'public.later'") as Effect.Effect<[{ id: string }]>
         assert.deepStrictEqual(outcome(yield* finished(BigInt(id))), done)
         const final = finalState(yield* capture.read("public.later"))
         assert.strictEqual(final.size, 19)

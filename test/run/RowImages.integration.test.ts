@@ -81,7 +81,7 @@ describe("the rows of each change", () => {
         yield* capture.start
         yield* capture.caughtUp
         for (const statement of Object.values(tables).flatMap(({ statements }) => statements)) {
-          yield* Effect.promise(() => capture.database.query(statement))
+          yield* capture.sql(statement)
         }
         yield* capture.caughtUp
         for (const table of Object.keys(tables)) images.set(table, streamed(yield* capture.read(table.replaceAll("\"", "").replace(" ", "_"))))
@@ -176,7 +176,7 @@ describe("REPLICA IDENTITY that has no right answer", () => {
       Effect.gen(function*() {
         const { message } = (yield* Effect.flip(capture.setup)) as Error
         for (const table of Object.keys(refused)) assert.match(message, new RegExp(`public\\.${table} .*REPLICA IDENTITY`))
-        assert.lengthOf(yield* Effect.promise(() => capture.database.query("select from pg_publication")), 0)
+        assert.lengthOf(yield* capture.sql("select from pg_publication"), 0)
       })))
 
   it.live("NOTHING, given to a table while it is captured, has inserts with their key; Postgres rejects the rest", () =>
@@ -185,11 +185,10 @@ describe("REPLICA IDENTITY that has no right answer", () => {
         yield* capture.setup
         yield* capture.start
         yield* capture.caughtUp
-        const run = (statement: string) => Effect.promise(() => capture.database.query(statement))
-        yield* run("alter table public.t replica identity nothing; insert into public.t values (1, 'x')")
+        yield* capture.sql("alter table public.t replica identity nothing; insert into public.t values (1, 'x')")
         const refusal = yield* Effect.promise(() => capture.database.query("update public.t set v = 'y'").then(() => "", String))
         assert.match(refusal, /does not have a replica identity and publishes updates/)
-        yield* run("truncate public.t")
+        yield* capture.sql("truncate public.t")
         yield* capture.caughtUp
         const [inserted, truncated] = streamed(yield* capture.read("public.t")) // the sweep's delete follows some time after
         assert.deepStrictEqual([inserted, truncated].map((image) => [image?.op, image?.key]), [["c", `{"id":1}`], ["t", `{"__cdc_truncate":"public.t"}`]])

@@ -3,23 +3,9 @@ import { Effect, Fiber } from "effect"
 import * as TableName from "../../src/domain/TableName.ts"
 import * as TableRepair from "../../src/run/TableRepair.ts"
 import { type CaptureUnderTest, disorder, envelope, finalState, withCapture } from "./CaptureFixture.ts"
-import { observeGaps } from "./ObservedGaps.ts"
+import { startObserved } from "./ObservedGaps.ts"
 
 const table = (columns: string, more = "") => ({ tables: "public.t", ddl: `create table public.t (${columns}); ${more}` })
-
-const run = (capture: CaptureUnderTest, ...statements: ReadonlyArray<string>) =>
-  Effect.promise(async () => {
-    for (const statement of statements) await capture.database.query(statement)
-  })
-
-const started = Effect.fnUntraced(function*(capture: CaptureUnderTest) {
-  const gaps = observeGaps()
-  yield* capture.setup
-  const fiber = yield* gaps.observed(capture.start)
-  yield* capture.caughtUp
-  yield* capture.caughtUp // the first one's row may have been in the snapshot
-  return { ...gaps, fiber }
-})
 
 /** What the stream published of the table, in order: the new row, or the operation and the key where there is none. */
 const published = Effect.fnUntraced(function*(capture: CaptureUnderTest) {
@@ -32,9 +18,8 @@ describe("a table that changes while it is streamed", () => {
   it.live("columns come, go, change places, names and types: each row is published as it was written", () =>
     withCapture(table("id int primary key, a text, b int"), (capture) =>
       Effect.gen(function*() {
-        const { fiber } = yield* started(capture)
-        yield* run(capture,
-          "insert into public.t values (1, 'a', 1)",
+        const { fiber } = yield* startObserved(capture)
+        yield* capture.sql("insert into public.t values (1, 'a', 1)",
           "alter table public.t add column c numeric(5, 2) default 1.5, add column d int not null default 7",
           "insert into public.t (id, a, b) values (2, 'b', 2)",
           "update public.t set b = 3 where id = 1",
@@ -62,9 +47,8 @@ describe("a table that changes while it is streamed", () => {
   it.live("in the middle of a transaction, with new types: before and after are told apart, and a rollback leaves nothing", () =>
     withCapture(table("id int primary key, a text", "create type public.mood as enum ('ok')"), (capture) =>
       Effect.gen(function*() {
-        yield* started(capture)
-        yield* run(capture,
-          `begin; insert into public.t values (1, 'before'); create domain public.amount as int; alter table public.t add column b public.amount default 5,
+        yield* startObserved(capture)
+        yield* capture.sql(`begin; insert into public.t values (1, 'before'); create domain public.amount as int; alter table public.t add column b public.amount default 5,
              add column moods public.mood[];
            insert into public.t values (2, 'after', 6, '{ok}'); alter table public.t drop column a; insert into public.t values (3, 7, null); commit`,
           "begin; alter table public.t add column never text; insert into public.t values (9); rollback",
@@ -84,8 +68,8 @@ describe("a table that changes while it is streamed", () => {
   it.live("its replica identity: old rows have what it says, and nothing restarts", () =>
     withCapture(table("id int primary key, a text not null"), (capture) =>
       Effect.gen(function*() {
-        const { fiber } = yield* started(capture)
-        yield* run(capture, "insert into public.t values (1, 'x')", "update public.t set a = 'y'",
+        const { fiber } = yield* startObserved(capture)
+        yield* capture.sql("insert into public.t values (1, 'x')", "update public.t set a = 'y'",
           "alter table public.t replica identity full", "update public.t set a = 'z'",
           "create unique index t_a on public.t (a, id)", "alter table public.t replica identity using index t_a", "update public.t set a = 'w'",
           "alter table public.t replica identity default", "delete from public.t")
@@ -98,7 +82,7 @@ describe("a table that changes while it is streamed", () => {
   it.live("many changes of many tables under load lose no row", () =>
     withCapture({ tables: "public.t, public.u", ddl: "create table public.t (id int primary key); create table public.u (id int primary key)" }, (capture) =>
       Effect.gen(function*() {
-        yield* started(capture)
+        yield* startObserved(capture)
         const writer = (name: string) => Effect.promise(async () => {
           for (let id = 1; id <= 150; id++) await capture.database.query(`insert into public.${name} (id) values (${id})`)
         })
@@ -124,7 +108,7 @@ describe("a table that changes while it is streamed", () => {
   it.live("its key dropped, turned round and changed: is told, read again, and the others go on", () =>
     withCapture(table("a int, b int, v text, primary key (a, b)"), (capture) =>
       Effect.gen(function*() {
-        const { fiber, gapOf, none } = yield* started(capture)
+        const { fiber, gapOf, none } = yield* startObserved(capture)
         const repaired = Effect.fnUntraced(function*(keys: ReadonlyArray<string>) {
           const cleared = yield* Effect.forkChild(none, { startImmediately: true })
           yield* capture.provide(TableRepair.repair(TableName.TableName("public", "t")))
@@ -132,13 +116,13 @@ describe("a table that changes while it is streamed", () => {
           yield* capture.caughtUp
           assert.deepStrictEqual([...finalState(yield* capture.read("public.t")).keys()].toSorted(), keys)
         })
-        yield* run(capture, "insert into public.t values (1, 2, 'x')", "alter table public.t drop constraint t_pkey", "insert into public.t values (3, 4, 'no key')")
+        yield* capture.sql("insert into public.t values (1, 2, 'x')", "alter table public.t drop constraint t_pkey", "insert into public.t values (3, 4, 'no key')")
         assert.match((yield* gapOf("public.t")).why, /key changed from \(a, b\) to \(\)/)
         yield* capture.caughtUp
-        yield* run(capture, "alter table public.t add primary key (b, a)", "insert into public.t values (5, 6, 'turned')")
+        yield* capture.sql("alter table public.t add primary key (b, a)", "insert into public.t values (5, 6, 'turned')")
         yield* capture.caughtUp
         yield* repaired(["{\"b\":2,\"a\":1}", "{\"b\":4,\"a\":3}", "{\"b\":6,\"a\":5}"])
-        yield* run(capture, "alter table public.t drop constraint t_pkey, add primary key (a)", "update public.t set v = 'new' where a = 1")
+        yield* capture.sql("alter table public.t drop constraint t_pkey, add primary key (a)", "update public.t set v = 'new' where a = 1")
         assert.match((yield* gapOf("public.t")).why, /key changed from \(b, a\) to \(a\)/)
         yield* repaired(["{\"a\":1}", "{\"a\":3}", "{\"a\":5}"])
         assert.isUndefined(fiber.pollUnsafe())
@@ -147,12 +131,12 @@ describe("a table that changes while it is streamed", () => {
   it.live("renamed or moved to another schema: is gone by its name, and told", () =>
     withCapture(table("id int primary key", "create schema other"), (capture) =>
       Effect.gen(function*() {
-        const { gapOf, none } = yield* started(capture)
-        yield* run(capture, "insert into public.t values (1)", "alter table public.t set schema other", "insert into other.t values (2)")
+        const { gapOf, none } = yield* startObserved(capture)
+        yield* capture.sql("insert into public.t values (1)", "alter table public.t set schema other", "insert into other.t values (2)")
         assert.match((yield* gapOf("public.t")).why, /gone: dropped, renamed or moved/)
         yield* capture.caughtUp
         assert.deepStrictEqual(yield* published(capture), [{ id: 1 }])
-        yield* run(capture, "alter table other.t set schema public")
+        yield* capture.sql("alter table other.t set schema public")
         const cleared = yield* Effect.forkChild(none, { startImmediately: true })
         yield* capture.provide(TableRepair.repair(TableName.TableName("public", "t")))
         yield* Fiber.join(cleared)
@@ -163,9 +147,9 @@ describe("a table that changes while it is streamed", () => {
   it.live("dropped while capture is away: its last changes keep the key that they had", () =>
     withCapture(table("a int, b int, v int, primary key (b, a)"), (capture) =>
       Effect.gen(function*() {
-        const { fiber } = yield* started(capture)
+        const { fiber } = yield* startObserved(capture)
         yield* Fiber.interrupt(fiber)
-        yield* run(capture, "insert into public.t values (1, 2, 3)", "alter table public.t add column w int", "insert into public.t values (4, 5, 6, 7)",
+        yield* capture.sql("insert into public.t values (1, 2, 3)", "alter table public.t add column w int", "insert into public.t values (4, 5, 6, 7)",
           "drop table public.t")
         yield* capture.start
         yield* capture.caughtUp

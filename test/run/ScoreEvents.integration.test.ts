@@ -17,24 +17,23 @@ describe("events in the WAL", () => {
   it.live("are published once each, numbered within their transaction, however capture is interrupted; rows keep their ordinals", () =>
     withCapture(options, (capture) =>
       Effect.gen(function*() {
-        const query = (sql: string) => Effect.promise(() => capture.database.query(sql))
         yield* capture.setup
         const first = yield* capture.start
         yield* capture.caughtUp
-        yield* query(`begin; ${emit("a", 1)}; insert into public.orders values (1); ${emit("b", 2)}; insert into public.orders values (2); ${emit("a", 3)}; commit`)
-        yield* query(emit("b", 3))
-        yield* query(`begin; ${emit("a", 99)}; rollback`)
+        yield* capture.sql(`begin; ${emit("a", 1)}; insert into public.orders values (1); ${emit("b", 2)}; insert into public.orders values (2); ${emit("a", 3)}; commit`)
+        yield* capture.sql(emit("b", 3))
+        yield* capture.sql(`begin; ${emit("a", 99)}; rollback`)
         yield* capture.caughtUp
         // Killed between the transaction and its publication, and between publication and confirmation.
         capture.gate = (records) => records.some(({ topic }) => topic.includes(".events.")) ? Effect.never : Effect.void
-        yield* query(`begin; ${emit("a", 4)}; insert into public.orders values (3); ${emit("b", 5)}; commit`)
+        yield* capture.sql(`begin; ${emit("a", 4)}; insert into public.orders values (3); ${emit("b", 5)}; commit`)
         yield* Fiber.interrupt(first)
         capture.gate = () => Effect.void
         const second = yield* capture.start
         yield* capture.until(({ topic, value }) => topic.includes(".events.") && idOf(value).data.step === 5)
         yield* Fiber.interrupt(second)
         yield* capture.start
-        yield* query(`select pg_logical_emit_message(true, '${EventMessage.prefix}', 'no event')`)
+        yield* capture.sql(`select pg_logical_emit_message(true, '${EventMessage.prefix}', 'no event')`)
         yield* capture.caughtUp
 
         const events = yield* capture.read("events.bit-score-tier-changed")

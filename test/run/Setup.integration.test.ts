@@ -10,21 +10,20 @@ describe("setting up and tearing down", () => {
       Effect.gen(function*() {
         const { database, topics } = capture
         const slot = `cdc_${database.name}`
-        const query = <Row extends object>(statement: string) => Effect.promise(() => database.query<Row>(statement))
         yield* capture.setup
-        const state = query("select slot, epoch, snapshot, database, publication_oid from cdc.capture")
+        const state = capture.sql("select slot, epoch, snapshot, database, publication_oid from cdc.capture")
         const before = yield* state
         assert.strictEqual(before.length, 1)
-        assert.deepStrictEqual(yield* query("select table_name from cdc.rereads"), [], "topics that hold only a fence's markers need no sweep")
-        yield* query(`alter publication ${slot} drop table public.b`)
+        assert.deepStrictEqual(yield* capture.sql("select table_name from cdc.rereads"), [], "topics that hold only a fence's markers need no sweep")
+        yield* capture.sql(`alter publication ${slot} drop table public.b`)
         const lines = yield* capture.setup
         assert.include(lines.join("\n"), "added public.b")
         assert.deepStrictEqual(yield* state, before)
-        const options = yield* query(`select pubviaroot, to_jsonb(p) ->> 'pubgencols' as generated from pg_publication p where pubname = '${slot}'`)
+        const options = yield* capture.sql(`select pubviaroot, to_jsonb(p) ->> 'pubgencols' as generated from pg_publication p where pubname = '${slot}'`)
         assert.deepStrictEqual(options[0], { pubviaroot: true, generated: "s" })
 
         yield* capture.teardown
-        const left = yield* query(`select (select count(*)::int from pg_replication_slots where slot_name = '${slot}') as slots,
+        const left = yield* capture.sql(`select (select count(*)::int from pg_replication_slots where slot_name = '${slot}') as slots,
           (select count(*)::int from pg_publication) as publications, to_regnamespace('cdc') as schema`)
         assert.deepStrictEqual(left[0], { slots: 0, publications: 0, schema: null })
         const kept = (yield* Effect.promise(() => topics.admin.listTopics())).filter((topic) => topic.startsWith(`${topics.prefix}.`))
@@ -35,8 +34,7 @@ describe("setting up and tearing down", () => {
   it.live("a second capture into the same topics begins a later epoch, and topics of another history stop it", () =>
     withCapture(tables, (capture) =>
       Effect.gen(function*() {
-        const query = (statement: string) => Effect.promise(() => capture.database.query(statement))
-        yield* query("insert into public.a values (1)")
+        yield* capture.sql("insert into public.a values (1)")
         yield* capture.setup
         const first = yield* capture.start
         yield* capture.caughtUp
@@ -49,7 +47,7 @@ describe("setting up and tearing down", () => {
         const records = yield* capture.read("public.a")
         assert.deepStrictEqual(records.map((record) => [envelope(record).op, envelope(record).source.epoch]), [["r", 1], ["r", 2]])
         assert.deepStrictEqual(disorder(records), [])
-        yield* query("update cdc.capture set epoch = 1") // as after restoring an older branch
+        yield* capture.sql("update cdc.capture set epoch = 1") // as after restoring an older branch
         const stopped = yield* Effect.flip(Fiber.join(yield* capture.start))
         assert.match(stopped.message, /restored or replaced.*cdc setup --resnapshot/s)
       })))
@@ -57,16 +55,15 @@ describe("setting up and tearing down", () => {
   it.live("refuses a table that the hub could no longer update, a missing one, and a slot that nobody remembers", () =>
     withCapture(tables, (capture) =>
       Effect.gen(function*() {
-        const query = (statement: string) => Effect.promise(() => capture.database.query(statement))
-        yield* query("alter table public.a drop constraint a_pkey")
+        yield* capture.sql("alter table public.a drop constraint a_pkey")
         assert.match(String(yield* Effect.flip(capture.setup)), /public\.a has no replica identity.*REPLICA IDENTITY FULL/s)
-        yield* query("alter table public.a add primary key (id)")
-        yield* query("alter table public.b rename to c")
+        yield* capture.sql("alter table public.a add primary key (id)")
+        yield* capture.sql("alter table public.b rename to c")
         assert.match(String(yield* Effect.flip(capture.setup)), /Table public\.b is to be captured, and not in the database/)
-        yield* query("alter table public.c rename to b")
-        yield* query(`select pg_create_logical_replication_slot('cdc_${capture.database.name}', 'pgoutput')`)
+        yield* capture.sql("alter table public.c rename to b")
+        yield* capture.sql(`select pg_create_logical_replication_slot('cdc_${capture.database.name}', 'pgoutput')`)
         assert.match(String(yield* Effect.flip(capture.setup)), /exists, but nothing here remembers/)
-        const made = yield* query("select (select count(*)::int from pg_publication) as publications, to_regnamespace('cdc') as schema")
+        const made = yield* capture.sql("select (select count(*)::int from pg_publication) as publications, to_regnamespace('cdc') as schema")
         assert.deepStrictEqual(made[0], { publications: 0, schema: null })
       })))
 })

@@ -10,8 +10,6 @@ import { type CaptureUnderTest, disorder, envelope, finalState, withCapture } fr
 
 const items = { tables: "public.items", ddl: "create table public.items (id int primary key, pad text)" }
 
-const query = (capture: CaptureUnderTest, statement: string) => Effect.promise(() => capture.database.query(statement))
-
 /** How capture stops, and that plain `setup` does not paper over it, and that `setup --resnapshot` repairs it. */
 const stopsFor = Effect.fnUntraced(function*(capture: CaptureUnderTest, running: Fiber.Fiber<never, unknown>, why: RegExp) {
   const stopped = (yield* Effect.flip(Fiber.join(running))) as CaptureError
@@ -39,13 +37,13 @@ describe("the slot", () => {
         const slot = slotOf(capture.database.name)
         const first = yield* start(capture)
         yield* Fiber.interrupt(first)
-        yield* query(capture, "insert into public.items values (1)")
-        yield* query(capture, `select pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`)
+        yield* capture.sql("insert into public.items values (1)")
+        yield* capture.sql(`select pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`)
         const second = yield* stopsFor(capture, yield* capture.start, /beyond all that was confirmed .*somebody moved it/)
         yield* Fiber.interrupt(second)
-        yield* query(capture, "insert into public.items values (2)")
-        yield* query(capture, `select pg_drop_replication_slot('${slot}')`)
-        yield* query(capture, `select pg_create_logical_replication_slot('${slot}', 'pgoutput')`)
+        yield* capture.sql("insert into public.items values (2)")
+        yield* capture.sql(`select pg_drop_replication_slot('${slot}')`)
+        yield* capture.sql(`select pg_create_logical_replication_slot('${slot}', 'pgoutput')`)
         yield* stopsFor(capture, yield* capture.start, /beyond all that was confirmed .*made it again/)
         assert.deepStrictEqual([...finalState(yield* capture.read("public.items")).keys()].sort(), ['{"id":1}', '{"id":2}'])
       })))
@@ -55,14 +53,14 @@ describe("the slot", () => {
       Effect.gen(function*() {
         yield* Fiber.interrupt(yield* start(capture))
         yield* Effect.promise(() => capture.topics.admin.deleteTopics({ topics: [`${capture.topics.prefix}.cdc.journal`] }))
-        yield* query(capture, "alter table cdc.capture drop column publication_xmin")
+        yield* capture.sql("alter table cdc.capture drop column publication_xmin")
         const refused = yield* Effect.flip(Fiber.join(yield* capture.start))
         assert.match(refused.message, /cdc\.journal: run `cdc setup`/)
         yield* capture.setup
         yield* capture.start
         yield* capture.caughtUp
         const [entry] = yield* Effect.promise(() => capture.topics.readTopic(`${capture.topics.prefix}.cdc.journal`))
-        const [known] = yield* Effect.promise(() => capture.database.query<{ oid: number; xmin: string }>("select oid, xmin::text from pg_publication"))
+        const [known] = yield* capture.sql<{ oid: number; xmin: string }>("select oid, xmin::text from pg_publication")
         const { publication_oid: oid, publication_xmin: xmin } = JSON.parse(entry!.value!.toString())
         assert.deepStrictEqual({ oid, xmin }, known)
       })))
@@ -72,9 +70,9 @@ describe("the slot", () => {
       Effect.gen(function*() {
         const publication = slotOf(capture.database.name)
         const first = yield* start(capture)
-        yield* query(capture, `alter publication ${publication} set (publish = 'insert')`)
+        yield* capture.sql(`alter publication ${publication} set (publish = 'insert')`)
         const second = yield* stopsFor(capture, first, /was altered and publishes no update, delete, truncate/)
-        yield* query(capture, `drop publication ${publication}`)
+        yield* capture.sql(`drop publication ${publication}`)
         yield* stopsFor(capture, second, /publication.* is gone/i)
       })))
 
@@ -82,7 +80,7 @@ describe("the slot", () => {
     withCapture(items, (capture) =>
       Effect.gen(function*() {
         const slot = slotOf(capture.database.name)
-        yield* query(capture, "insert into public.items select n from generate_series(1, 20) n")
+        yield* capture.sql("insert into public.items select n from generate_series(1, 20) n")
         let running = yield* start(capture)
         // What it has done when it is killed, by hand: the slot dropped; the publication, too; both made anew and nothing remembered.
         const instants = [
@@ -94,9 +92,9 @@ describe("the slot", () => {
         for (const [index, [why, done]] of instants.entries()) {
           yield* Fiber.interrupt(running)
           // Its walsender may still be on its way out; this waits until it is gone.
-          yield* query(capture, `select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where slot_name = '${slot}' and active_pid is not null`)
-          for (const statement of done.split(";")) yield* query(capture, statement)
-          yield* query(capture, `delete from public.items where id = ${index + 1}`)
+          yield* capture.sql(`select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where slot_name = '${slot}' and active_pid is not null`)
+          for (const statement of done.split(";")) yield* capture.sql(statement)
+          yield* capture.sql(`delete from public.items where id = ${index + 1}`)
           running = yield* stopsFor(capture, yield* capture.start, why)
         }
         const records = yield* capture.read("public.items")
@@ -111,21 +109,21 @@ describe("the slot", () => {
       Effect.gen(function*() {
         const publication = slotOf(capture.database.name)
         const running = yield* start(capture)
-        yield* query(capture, `alter publication ${publication} set table public.items (id) where (id > 5), public.others`)
-        yield* query(capture, `alter publication ${publication} set (publish = 'insert', publish_via_partition_root = false)`)
+        yield* capture.sql(`alter publication ${publication} set table public.items (id) where (id > 5), public.others`)
+        yield* capture.sql(`alter publication ${publication} set (publish = 'insert', publish_via_partition_root = false)`)
         const oid = "select oid, pubupdate and pubdelete and pubtruncate and pubviaroot as whole from pg_publication"
-        const [before] = yield* query(capture, oid)
+        const [before] = yield* capture.sql(oid)
         yield* Effect.flip(Fiber.join(running))
         const lines = yield* capture.provide(Setup.resnapshot)
         assert.match(lines.join("\n"), /publication .*: kept, since others may read by it; altered: what it publishes of each table; has all of public\.items, public\.fence now/)
-        assert.deepStrictEqual(yield* query(capture, oid), [{ ...before, whole: true }])
-        assert.deepStrictEqual(yield* query(capture, "select tablename, attnames::text, rowfilter from pg_publication_tables order by 1"), [
+        assert.deepStrictEqual(yield* capture.sql(oid), [{ ...before, whole: true }])
+        assert.deepStrictEqual(yield* capture.sql("select tablename, attnames::text, rowfilter from pg_publication_tables order by 1"), [
           { tablename: "fence", attnames: "{id}", rowfilter: null },
           { tablename: "items", attnames: "{id,pad}", rowfilter: null },
           { tablename: "others", attnames: "{id}", rowfilter: null }
         ])
         assert.match((yield* capture.provide(Setup.resnapshot)).join("\n"), /kept, since others may read by it; it publishes all that it should/)
-        yield* query(capture, "insert into public.items values (1, 'x')")
+        yield* capture.sql("insert into public.items values (1, 'x')")
         yield* capture.start
         yield* capture.caughtUp
         assert.deepStrictEqual([...finalState(yield* capture.read("public.items")).values()], [{ id: 1, pad: "x" }])
@@ -136,7 +134,7 @@ describe("the slot", () => {
       Effect.gen(function*() {
         const first = yield* start(capture)
         const writing = yield* Effect.forkChild(Effect.forEach(Array.from({ length: 40 }, (_, n) => n), (n) =>
-          query(capture, `insert into public.items select ${n} * 1000 + m, 'x' from generate_series(1, 500) m; delete from public.items where id = ${n} * 1000 + 1`)))
+          capture.sql(`insert into public.items select ${n} * 1000 + m, 'x' from generate_series(1, 500) m; delete from public.items where id = ${n} * 1000 + 1`)))
         yield* capture.until((record) => record.topic.endsWith(".items"))
         yield* capture.provide(Setup.resnapshot)
         // It saw the slot gone and stopped, or came back when there was a new one, and goes on under the new epoch.
@@ -165,11 +163,11 @@ describe("the slot", () => {
         const before = yield* look
         for (let round = 0; round < 5; round++) {
           yield* Effect.promise(() => other.query("insert into busy select n, repeat('x', 1000) from generate_series(1, 4000) n"))
-          yield* query(capture, "insert into public.unpublished select n, repeat('x', 1000) from generate_series(1, 4000) n")
+          yield* capture.sql("insert into public.unpublished select n, repeat('x', 1000) from generate_series(1, 4000) n")
           // What the server does by itself every 15 s and every checkpoint_timeout.
-          yield* query(capture, "select pg_log_standby_snapshot()")
-          yield* query(capture, "checkpoint")
-          yield* query(capture, "select pg_sleep(0.3)")
+          yield* capture.sql("select pg_log_standby_snapshot()")
+          yield* capture.sql("checkpoint")
+          yield* capture.sql("select pg_sleep(0.3)")
         }
         const after = yield* look
         const written = Lsn.parse(after.now) - Lsn.parse(before.now)
@@ -202,8 +200,8 @@ describe("the slot", () => {
 const sweptBy = (capture: CaptureUnderTest) =>
   Effect.gen(function*() {
     for (;;) {
-      const [row] = yield* Effect.promise(() => capture.database.query<{ open: number }>("select count(*)::int as open from cdc.rereads where state in ('waiting', 'reading', 'sweeping')"))
+      const [row] = yield* capture.sql<{ open: number }>("select count(*)::int as open from cdc.rereads where state in ('waiting', 'reading', 'sweeping')")
       if (row!.open === 0) return
-      yield* query(capture, "select pg_sleep(0.1)")
+      yield* capture.sql("select pg_sleep(0.1)")
     }
   })

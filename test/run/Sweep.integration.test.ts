@@ -7,8 +7,8 @@ import type { OutgoingRecord } from "../../src/domain/OutgoingRecord.ts"
 import * as Lsn from "../../src/domain/Lsn.ts"
 import * as TableName from "../../src/domain/TableName.ts"
 import * as TableRepair from "../../src/run/TableRepair.ts"
-import { type CaptureUnderTest, disorder, finalState, withCapture } from "./CaptureFixture.ts"
-import { observeGaps } from "./ObservedGaps.ts"
+import { type CaptureUnderTest, isTheTable, withCapture } from "./CaptureFixture.ts"
+import { startObserved } from "./ObservedGaps.ts"
 import * as TestConfig from "../support/TestConfig.ts"
 
 const name = TableName.TableName("public", "items")
@@ -17,35 +17,14 @@ const items = (rows: number) => ({
   ddl: `create table public.items (id bigint primary key, v int not null); insert into public.items select n, 0 from generate_series(1, ${rows}) n`
 })
 
-const sql = (capture: CaptureUnderTest, statement: string) => Effect.promise(() => capture.database.query(statement))
-
-const started = Effect.fnUntraced(function*(capture: CaptureUnderTest) {
-  const gaps = observeGaps()
-  yield* capture.setup
-  const fiber = yield* gaps.observed(capture.start)
-  yield* capture.caughtUp
-  yield* capture.caughtUp // the first one's row may have been in the snapshot
-  return { ...gaps, fiber }
-})
-
 const isSynthetic = ({ value }: { readonly value: Buffer | null }) => value !== null && value.includes("\"synthetic\":true")
 const isOfItems = (record: OutgoingRecord) => record.topic.endsWith(".public.items")
-
-/** The topic as stock readers see it, who know nothing of `t`, is the table. */
-const isTheTable = Effect.fnUntraced(function*(capture: CaptureUnderTest) {
-  yield* capture.caughtUp
-  const records = (yield* capture.read("public.items"))
-  const rows = yield* Effect.promise(() => capture.database.query("select id::int, v from public.items order by id"))
-  assert.deepStrictEqual([...finalState(records).values()].toSorted((a, b) => Number(a.id) - Number(b.id)), [...rows])
-  assert.deepStrictEqual(disorder(records), [])
-  return records
-})
 
 /** Until all that was asked for is done. A row of another table carries the wait: each is a round through the stream. */
 const settled = Effect.fnUntraced(function*(capture: CaptureUnderTest) {
   for (;;) {
-    const [row] = yield* Effect.promise(() => capture.database.query<{ open: string; failed: string | null }>(
-      "select count(*) filter (where state not in ('done', 'failed')) as open, max(error) filter (where state = 'failed') as failed from cdc.rereads"))
+    const [row] = yield* capture.sql<{ open: string; failed: string | null }>(
+      "select count(*) filter (where state not in ('done', 'failed')) as open, max(error) filter (where state = 'failed') as failed from cdc.rereads")
     assert.isNull(row!.failed)
     if (row!.open === "0") return
     yield* capture.caughtUp
@@ -73,12 +52,12 @@ describe("the sweep", () => {
   it.live("after a TRUNCATE deletes, for readers that do not know it, what was not inserted again", () =>
     withCapture(items(5000), (capture) =>
       Effect.gen(function*() {
-        yield* started(capture)
-        yield* sql(capture, "delete from public.items where id = 7; truncate public.items; insert into public.items values (1, 1), (2, 1)")
-        yield* sql(capture, "insert into public.items values (3, 1); truncate public.items; insert into public.items values (2, 2), (4, 2)")
+        yield* startObserved(capture)
+        yield* capture.sql("delete from public.items where id = 7; truncate public.items; insert into public.items values (1, 1), (2, 1)")
+        yield* capture.sql("insert into public.items values (3, 1); truncate public.items; insert into public.items values (2, 2), (4, 2)")
         yield* capture.caughtUp
         yield* settled(capture)
-        const records = yield* isTheTable(capture)
+        const records = yield* isTheTable(capture, "public.items", "id::int, v")
         const swept = records.filter(isSynthetic).map(({ key }) => key!.toString())
         assert.strictEqual(new Set(swept).size, swept.length)
         assert.deepStrictEqual(["{\"id\":7}", "{\"id\":2}", "{\"id\":4}"].filter((key) => swept.includes(key)), [])
@@ -88,7 +67,7 @@ describe("the sweep", () => {
   it.live("spares what is written while it goes on, whoever writes what", () =>
     withCapture(items(9000), (capture) =>
       Effect.gen(function*() {
-        const { gapOf, none } = yield* started(capture)
+        const { gapOf, none } = yield* startObserved(capture)
         yield* missed(capture, "delete from public.items where id > 1000")
         yield* gapOf("public.items") // a look from before it would find none
         // Each brings back keys that are just being swept, in the order in which they are, and takes some of them away again.
@@ -99,9 +78,9 @@ describe("the sweep", () => {
           Effect.gen(function*() {
             for (let round = 0; !isOver; round++) {
               const at = 1000 + seed * 2600 + (round * 151) % 2500 // apart from each other
-              yield* sql(capture, `insert into public.items select n, ${round} from generate_series(${at}, ${at + 12}) n on conflict (id) do update set v = excluded.v`)
-              yield* sql(capture, `delete from public.items where id between ${at + 4} and ${at + 6} or id = -${at + 9}`)
-              yield* sql(capture, `update public.items set id = -id where id = ${at + 9}`)
+              yield* capture.sql(`insert into public.items select n, ${round} from generate_series(${at}, ${at + 12}) n on conflict (id) do update set v = excluded.v`)
+              yield* capture.sql(`delete from public.items where id between ${at + 4} and ${at + 6} or id = -${at + 9}`)
+              yield* capture.sql(`update public.items set id = -id where id = ${at + 9}`)
               yield* Queue.offer(rounds, undefined)
             }
           })
@@ -121,7 +100,7 @@ describe("the sweep", () => {
         isOver = true
         capture.gate = () => Effect.void
         yield* Fiber.joinAll(hammers)
-        const records = yield* isTheTable(capture)
+        const records = yield* isTheTable(capture, "public.items", "id::int, v")
         assert.isAbove(batches, 3)
         assert.isAbove(records.filter(isSynthetic).length, 5000)
       })))
@@ -129,7 +108,7 @@ describe("the sweep", () => {
   it.live("takes no row for an old one because it was written when its re-read began", () =>
     withCapture(items(3000), (capture) =>
       Effect.gen(function*() {
-        const { gapOf, none } = yield* started(capture)
+        const { gapOf, none } = yield* startObserved(capture)
         yield* settled(capture)
         yield* missed(capture, "delete from public.items where id > 2900")
         yield* gapOf("public.items") // a look from before it would find none
@@ -143,13 +122,13 @@ describe("the sweep", () => {
         yield* capture.provide(TableRepair.repair(name))
         yield* Fiber.join(cleared)
         yield* Fiber.joinAll(updates)
-        yield* isTheTable(capture)
+        yield* isTheTable(capture, "public.items", "id::int, v")
       })))
 
   it.live("interrupted anywhere begins again and ends right", () =>
     withCapture(items(6000), (capture) =>
       Effect.gen(function*() {
-        const { fiber, gapOf, none, observed } = yield* started(capture)
+        const { fiber, gapOf, none, observed } = yield* startObserved(capture)
         yield* missed(capture, "delete from public.items where id % 2 = 0")
         yield* gapOf("public.items")
         const reached = yield* Deferred.make<void>()
@@ -161,12 +140,12 @@ describe("the sweep", () => {
         yield* capture.provide(TableRepair.repair(name))
         yield* Deferred.await(reached)
         yield* Fiber.interrupt(fiber)
-        yield* sql(capture, "insert into public.items values (2, 9), (6000, 9); delete from public.items where id = 1")
+        yield* capture.sql("insert into public.items values (2, 9), (6000, 9); delete from public.items where id = 1")
         capture.gate = () => Effect.void
         const cleared = yield* Effect.forkChild(none, { startImmediately: true })
         yield* observed(capture.start)
         yield* Fiber.join(cleared)
-        const records = yield* isTheTable(capture)
+        const records = yield* isTheTable(capture, "public.items", "id::int, v")
         const swept = records.filter(isSynthetic).map(({ key }) => key!.toString())
         assert.strictEqual(new Set(swept).size, swept.length)
       })))
@@ -174,7 +153,7 @@ describe("the sweep", () => {
   it.live("is asked for before the TRUNCATE is confirmed, so that a crash between does not lose it", () =>
     withCapture({ ...items(100), overrides: { source: { statusIntervalSeconds: 0.1 } } }, (capture) =>
       Effect.gen(function*() {
-        const { fiber, observed } = yield* started(capture)
+        const { fiber, observed } = yield* startObserved(capture)
         yield* settled(capture)
         const asked = Effect.map(capture.provide(Effect.gen(function*() {
           const rereads = Rereads.make("cdc", TestConfig.slotOf(capture.database.name))
@@ -182,10 +161,10 @@ describe("the sweep", () => {
         })), (all) => all.filter(({ reason }) => reason === "truncated").length)
         // The request can't be written: as if the process died when the records of the truncate are there.
         const holder = yield* Effect.promise(() => hold(capture.database.url, "lock table cdc.rereads"))
-        yield* sql(capture, "truncate public.items")
+        yield* capture.sql("truncate public.items")
         const { position } = yield* capture.until((record) => isOfItems(record) && record.value?.includes("\"op\":\"t\"") === true)
         // Many status intervals, by the server's own clock.
-        const [slot] = yield* sql(capture, "select pg_sleep(1), confirmed_flush_lsn::text as confirmed from pg_replication_slots where database = current_database()")
+        const [slot] = yield* capture.sql("select pg_sleep(1), confirmed_flush_lsn::text as confirmed from pg_replication_slots where database = current_database()")
         assert.isTrue(Lsn.parse(String(slot!.confirmed)) <= position.commitLsn)
         yield* Fiber.interrupt(fiber)
         yield* Effect.promise(() => holder.end())
@@ -195,6 +174,6 @@ describe("the sweep", () => {
         yield* capture.caughtUp // the first one's row may be in the same batch, which is acknowledged before the request
         assert.strictEqual(yield* asked, 1)
         yield* settled(capture)
-        yield* isTheTable(capture)
+        yield* isTheTable(capture, "public.items", "id::int, v")
       })))
 })

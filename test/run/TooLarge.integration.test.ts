@@ -22,8 +22,6 @@ const smallTopic = (capture: CaptureUnderTest, maxMessageBytes = 20_000) =>
     }]
   }))
 
-const sql = (capture: CaptureUnderTest, statement: string) => Effect.promise(() => capture.database.query(statement))
-
 /** Text that does not compress, so that it is as large in Postgres. */
 const insert = (from: number, to: number, bytes: number) =>
   `insert into public.notes select n, repeat(md5(n::text), ${bytes / 32}), 'short' from generate_series(${from}, ${to}) n`
@@ -41,17 +39,17 @@ describe("records that are too large for their topic", () => {
           ...CaptureObserver.silent, deadLetters: (reason, records) => counted.set(reason, (counted.get(reason) ?? 0) + records)
         }))
         yield* smallTopic(capture)
-        yield* sql(capture, `${insert(1, 2, 64_000)}; ${insert(3, 60, 3_200)}`)
+        yield* capture.sql(`${insert(1, 2, 64_000)}; ${insert(3, 60, 3_200)}`)
         yield* capture.setup
         const first = yield* start
         yield* capture.caughtUp
         // A batch of small records is larger than the topic takes, too; and one transaction has several large ones.
-        yield* sql(capture, `begin; ${insert(101, 103, 64_000)}; ${insert(104, 160, 3_200)}; update public.notes set rest = 'new' where id = 101; delete from public.notes where id = 102; commit`)
+        yield* capture.sql(`begin; ${insert(101, 103, 64_000)}; ${insert(104, 160, 3_200)}; update public.notes set rest = 'new' where id = 101; delete from public.notes where id = 102; commit`)
         yield* capture.caughtUp
         yield* capture.caughtUp // a send begins when what went before it is acknowledged and counted
         yield* Fiber.interrupt(first)
         yield* start
-        yield* sql(capture, insert(201, 201, 64_000))
+        yield* capture.sql(insert(201, 201, 64_000))
         yield* capture.caughtUp
 
         const records = yield* capture.read("public.notes")
@@ -73,7 +71,7 @@ describe("records that are too large for their topic", () => {
         )
         yield* capture.caughtUp
         assert.deepStrictEqual([...counted], [["record-too-large", reported.length]])
-        const [row] = yield* sql(capture, "select dead_letters::int from cdc.capture")
+        const [row] = yield* capture.sql("select dead_letters::int from cdc.capture")
         assert.deepStrictEqual(row, { dead_letters: reported.length })
       })))
 
@@ -83,7 +81,7 @@ describe("records that are too large for their topic", () => {
         yield* smallTopic(capture, 3_000)
         yield* capture.setup
         yield* capture.start
-        yield* sql(capture, "insert into public.notes values (repeat('x', 10000), ''), ('short', 'kept')")
+        yield* capture.sql("insert into public.notes values (repeat('x', 10000), ''), ('short', 'kept')")
         yield* capture.caughtUp
         assert.deepStrictEqual([...finalState(yield* capture.read("public.notes")).keys()], [`{"id":"short"}`])
         const [letter, ...more] = yield* letters(capture)
@@ -98,12 +96,12 @@ describe("records that are too large for their topic", () => {
         yield* smallTopic(capture, 200_000)
         yield* capture.setup
         yield* capture.start
-        yield* sql(capture, insert(1, 1, 64_000))
+        yield* capture.sql(insert(1, 1, 64_000))
         yield* capture.caughtUp
         const gate = yield* Latch.make(false)
         const held = yield* Latch.make(false)
         capture.gate = () => Effect.andThen(held.open, gate.await)
-        yield* sql(capture, insert(2, 2, 64_000))
+        yield* capture.sql(insert(2, 2, 64_000))
         yield* held.await
         yield* Effect.promise(() => capture.topics.admin.alterConfigs({
           validateOnly: false,

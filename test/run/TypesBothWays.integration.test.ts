@@ -54,11 +54,11 @@ describe.each(servers)("Postgres $version", ({ hasGenerated, server, version }) 
         generated bigint generated always as (9007199254740993 + id - id) stored ${hasGenerated ? ", never int generated always as (id) virtual" : ""})`
     }, (capture) =>
       Effect.gen(function*() {
-        yield* Effect.promise(() => capture.database.query(insert(1)))
+        yield* capture.sql(insert(1))
         yield* capture.setup
         yield* capture.start
         yield* capture.until((record) => record.topic.endsWith(".every_type"))
-        yield* Effect.promise(() => capture.database.query(insert(2)))
+        yield* capture.sql(insert(2))
         yield* capture.caughtUp
         const again = yield* rereading(capture)
         yield* Effect.flatMap(again.ask("zoo.every_type"), again.finished)
@@ -87,15 +87,14 @@ describe("types that change while they are captured", () => {
         yield* capture.setup
         yield* capture.start
         yield* capture.caughtUp
-        const run = (statement: string) => Effect.promise(() => capture.database.query(statement))
-        yield* run("insert into zoo.t values (1, 'sad', '{sad}', 1.5, '(1,x)'); insert into zoo.again values (1, '(1,x)')")
-        yield* run("alter type zoo.mood add value 'very happy'")
-        yield* run("insert into zoo.t values (2, 'very happy', '{very happy,sad}', 2, '(2,y)')")
-        yield* run("alter type zoo.pair add attribute c boolean; insert into zoo.t values (3, null, null, null, '(3,z,t)')")
+        yield* capture.sql("insert into zoo.t values (1, 'sad', '{sad}', 1.5, '(1,x)'); insert into zoo.again values (1, '(1,x)')")
+        yield* capture.sql("alter type zoo.mood add value 'very happy'")
+        yield* capture.sql("insert into zoo.t values (2, 'very happy', '{very happy,sad}', 2, '(2,y)')")
+        yield* capture.sql("alter type zoo.pair add attribute c boolean; insert into zoo.t values (3, null, null, null, '(3,z,t)')")
         // Another type of the same name, and of another kind.
-        yield* run("alter table zoo.again drop v; drop type zoo.pair cascade; create type zoo.pair as enum ('one'); alter table zoo.again add v zoo.pair")
-        yield* run("insert into zoo.again values (2, 'one')")
-        yield* run("alter table zoo.again drop v; drop type zoo.pair; create domain zoo.pair as int; alter table zoo.again add v zoo.pair; insert into zoo.again values (3, 4)")
+        yield* capture.sql("alter table zoo.again drop v; drop type zoo.pair cascade; create type zoo.pair as enum ('one'); alter table zoo.again add v zoo.pair")
+        yield* capture.sql("insert into zoo.again values (2, 'one')")
+        yield* capture.sql("alter table zoo.again drop v; drop type zoo.pair; create domain zoo.pair as int; alter table zoo.again add v zoo.pair; insert into zoo.again values (3, 4)")
         yield* capture.caughtUp
         const after = (table: string) => records(capture, table).map((record) => JSON.parse(afterOf(record)) as unknown)
         assert.deepStrictEqual(after("t"), [
@@ -115,7 +114,7 @@ describe("types that change while they are captured", () => {
         yield* capture.caughtUp // the first one's row may have been in the snapshot
         yield* Fiber.interrupt(first)
         for (const statement of ["insert into zoo.t values (1, 'sad', 2)", "alter table zoo.t drop m", "drop type zoo.mood"]) {
-          yield* Effect.promise(() => capture.database.query(statement))
+          yield* capture.sql(statement)
         }
         yield* capture.start
         yield* capture.caughtUp

@@ -19,8 +19,6 @@ const readsEmail: Pipeline = {
   })]
 }
 
-const sql = (capture: CaptureUnderTest, statement: string) => Effect.promise(() => capture.database.query(statement))
-
 const findings = (capture: CaptureUnderTest, pipelines: ReadonlyArray<Pipeline> = []) =>
   Effect.map(capture.provide(Validate.validate(pipelines)), ({ checks }) =>
     new Map(checks.filter((check) => check.findings.length > 0).map(({ findings, name }) => [name, findings] as const)))
@@ -38,7 +36,7 @@ describe("validate", () => {
         const before = yield* findings(capture)
         assert.deepStrictEqual(serious(before), {})
         assert.deepStrictEqual(before.get("replication slot")!.map(({ severity }) => severity), ["advice"])
-        const [made] = yield* sql(capture, "select count(*)::int as schemas from pg_namespace where nspname = 'cdc'")
+        const [made] = yield* capture.sql("select count(*)::int as schemas from pg_namespace where nspname = 'cdc'")
         assert.deepStrictEqual(made, { schemas: 0 })
         assert.deepStrictEqual((yield* Effect.promise(() => capture.topics.admin.listTopics())).filter((topic) => topic.startsWith(capture.topics.prefix)), [])
         yield* capture.setup
@@ -75,7 +73,7 @@ describe("validate", () => {
       Effect.gen(function*() {
         yield* capture.setup
         const publication = `cdc_${capture.database.name}`
-        yield* sql(capture, `create table public.stranger (line text); create table public.other (id int primary key);
+        yield* capture.sql(`create table public.stranger (line text); create table public.other (id int primary key);
           alter publication ${publication} drop table public.people, public.fence;
           alter publication ${publication} add table public.people (id, email) where (id > 5), public.stranger, public.other`)
         assert.deepStrictEqual(serious(yield* findings(capture)), {
@@ -87,10 +85,10 @@ describe("validate", () => {
           ],
           "replica identity": ["error: Table public.stranger is in the publication without a replica identity: Postgres rejects its UPDATEs and DELETEs"]
         })
-        yield* sql(capture, `alter publication ${publication} set (publish = 'insert, update')`)
+        yield* capture.sql(`alter publication ${publication} set (publish = 'insert, update')`)
         const [first] = (yield* findings(capture)).get("publication")!
         assert.include(first!.problem, "does not publish delete, truncate")
-        yield* sql(capture, `drop publication ${publication}`)
+        yield* capture.sql(`drop publication ${publication}`)
         const missing = yield* findings(capture)
         assert.deepStrictEqual(missing.get("publication")!.map(({ severity }) => severity), ["error"])
         assert.include(missing.get("replication slot")![0]!.remedy, "cdc setup --resnapshot")
@@ -101,12 +99,12 @@ describe("validate", () => {
       Effect.gen(function*() {
         yield* capture.setup
         assert.deepStrictEqual(serious(yield* findings(capture)), {})
-        yield* sql(capture, "alter table public.people add column late int default 2, add column nullable int")
+        yield* capture.sql("alter table public.people add column late int default 2, add column nullable int")
         const [finding, ...more] = (yield* findings(capture)).get("columns added with a default")!
         assert.deepStrictEqual(more, [])
         assert.match(finding!.problem, /^got late with a default/)
         assert.strictEqual(finding!.remedy, "`cdc snapshot public.people`")
-        yield* sql(capture, `insert into cdc.rereads (slot, table_name, sweep, reason, state) values ('cdc_${capture.database.name}', 'public.people', false, 'asked', 'done')`)
+        yield* capture.sql(`insert into cdc.rereads (slot, table_name, sweep, reason, state) values ('cdc_${capture.database.name}', 'public.people', false, 'asked', 'done')`)
         assert.deepStrictEqual(serious(yield* findings(capture)), {})
       })))
 
@@ -117,7 +115,7 @@ describe("validate", () => {
         assert.strictEqual(finding!.severity, "warning")
         assert.match(finding!.problem, /bio/)
         assert.strictEqual(finding!.remedy, "ALTER TABLE public.people REPLICA IDENTITY FULL")
-        yield* sql(capture, "alter table public.people replica identity full")
+        yield* capture.sql("alter table public.people replica identity full")
         assert.isFalse((yield* findings(capture)).has("large values"))
       })))
 
@@ -176,7 +174,7 @@ describe("validate", () => {
   it.live("works where a publication is there, and nothing of ours", () =>
     withCapture(people, (capture) =>
       Effect.gen(function*() {
-        yield* sql(capture, `create publication cdc_${capture.database.name} for table public.people, public.fence with (publish_via_partition_root)`)
+        yield* capture.sql(`create publication cdc_${capture.database.name} for table public.people, public.fence with (publish_via_partition_root)`)
         assert.deepStrictEqual(serious(yield* findings(capture)), {})
       })))
 
