@@ -114,6 +114,7 @@ export const make = (stateSchema: string, slot: string) => {
     Effect.asVoid(sql.query(`${doing} ${TableName.format(table)}`, `update ${rereads} set ${set} where slot = $1 and id = $2`, [slot, id, ...parameters]))
 
   return {
+    table: { schema: stateSchema, table: "rereads" } satisfies TableName.TableName,
     createTable,
     request,
     next,

@@ -1,5 +1,6 @@
-import { Effect, type Latch, Schedule } from "effect"
+import { Duration, Effect, type Latch, Schedule } from "effect"
 import type { CaptureError } from "../capture/CaptureError.ts"
+import * as OpenWriters from "../capture/OpenWriters.ts"
 import type { Reread } from "../capture/Rereads.ts"
 import { Kafka } from "../connections/Kafka.ts"
 import type { KafkaError } from "../connections/KafkaError.ts"
@@ -39,12 +40,9 @@ export const work = <R>(options: RereadWork<R>): Effect.Effect<never, never, Kaf
 
 const pauses = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
 
-/** The next one, or the wait for it. Closed before looking: who asks afterwards opens it again. */
 const turn = Effect.fnUntraced(function*<R>(options: RereadWork<R>) {
   const sql = yield* Postgres
-  yield* options.requested.close
-  const reread = yield* options.rereads.next(sql, options.tables)
-  if (reread === undefined) return yield* options.requested.await
+  const reread = yield* next(options)
   const name = TableName.format(reread.table)
   yield* carryOut(options, reread).pipe(
     Effect.tapError((error) => error.isRetryable ? options.rereads.delayed(sql, reread, error.message) : Effect.void),
@@ -52,6 +50,25 @@ const turn = Effect.fnUntraced(function*<R>(options: RereadWork<R>) {
       Effect.andThen(Effect.logError(`re-reading ${name} failed: ${error.message}`), options.rereads.failed(sql, reread, error.message)))
   )
 })
+
+/**
+ * The next one, or the wait for it. `requested` is closed before looking: who asks afterwards opens it again. The stream, also that of an
+ * earlier session, brings a request before others see its row; so as long as somebody writes to the list, it is looked at again and again.
+ */
+const next = Effect.fnUntraced(function*<R>({ rereads, requested, tables }: RereadWork<R>) {
+  const sql = yield* Postgres
+  for (let delay = firstDelayMillis;; delay = Math.min(delay * 2, maxDelayMillis)) {
+    yield* requested.close
+    const isWritten = yield* OpenWriters.anyOf(sql, rereads.table)
+    const reread = yield* rereads.next(sql, tables)
+    if (reread !== undefined) return reread
+    yield* isWritten ? Effect.raceFirst(Effect.sleep(Duration.millis(delay)), requested.await) : requested.await
+  }
+})
+
+/** A commit's way to the standby and back. */
+const firstDelayMillis = 5
+const maxDelayMillis = 1_000
 
 /** Its rows, or its sweep: whichever is next. */
 const carryOut = Effect.fnUntraced(function*<R>(options: RereadWork<R>, reread: Reread): Effect.fn.Return<void, RereadFailure, Kafka | Postgres | R> {

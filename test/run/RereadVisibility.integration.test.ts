@@ -3,6 +3,10 @@ import { Effect, Fiber, Latch, type Scope } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import * as Rereads from "../../src/capture/Rereads.ts"
+import { AppConfig } from "../../src/Config.ts"
+import { sqlOn } from "../../src/connections/Postgres.ts"
+import * as TableName from "../../src/domain/TableName.ts"
 import * as EmbeddedPostgres from "../../src/embedded/EmbeddedPostgres.ts"
 import type { OwnDatabase } from "../support/TestDatabase.ts"
 import { type CaptureUnderTest, envelope, finalState, withCapture } from "./CaptureFixture.ts"
@@ -35,6 +39,17 @@ const untilCommitWaits = `
       perform pg_stat_clear_snapshot();
     end loop;
   end $$`
+
+/** Asks for a re-read in a transaction that is in the WAL, and waits for the standby. */
+const askUnseen = Effect.fnUntraced(function*(capture: CaptureUnderTest, table: string): Effect.fn.Return<Fiber.Fiber<bigint, unknown>, never, Scope.Scope> {
+  const client = yield* connection(capture.database)
+  yield* Effect.promise(() => client.query("set synchronous_commit = on"))
+  const { source } = yield* capture.provide(AppConfig)
+  const rereads = Rereads.make(source.stateSchema, source.slot)
+  const asked = yield* Effect.forkScoped(rereads.request(sqlOn(client), { table: TableName.parse(table), sweep: false, reason: "asked" }))
+  yield* Effect.promise(() => capture.database.query(untilCommitWaits))
+  return asked
+})
 
 const letItBeSeen = (database: OwnDatabase) =>
   Effect.promise(() => database.query("select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'"))
@@ -86,8 +101,35 @@ describe("a transaction that is published already and can't be seen yet", () => 
     })))
 })
 
-const assertRead = Effect.fnUntraced(function*({ read }: CaptureUnderTest, { error, state }: FinishedReread, changed: number) {
-  assert.deepStrictEqual({ error, state }, { error: null, state: "done" })
+describe("a request whose transaction can't be seen yet when the stream has brought it", () => {
+  for (const between of ["by the same process", "by an earlier process"]) {
+    it.live(`is taken up once it can, though it was brought ${between}`, () =>
+      Effect.scoped(Effect.gen(function*() {
+        const server = yield* withoutItsStandby
+        yield* withCapture({ server, tables: "public.t", ddl }, (capture) =>
+          Effect.gen(function*() {
+            yield* capture.setup
+            const { finished } = yield* rereading(capture)
+            const first = yield* capture.start
+            yield* capture.caughtUp
+            const asked = yield* askUnseen(capture, "public.t")
+            yield* capture.caughtUp // and so the stream has brought it
+            if (between === "by an earlier process") {
+              yield* Fiber.interrupt(first)
+              yield* capture.start
+              yield* capture.caughtUp
+            }
+            yield* letItBeSeen(capture.database)
+            assertDone(yield* finished(yield* Fiber.join(asked)))
+          }))
+      })))
+  }
+})
+
+const assertDone = ({ error, state }: FinishedReread) => assert.deepStrictEqual({ error, state }, { error: null, state: "done" })
+
+const assertRead = Effect.fnUntraced(function*({ read }: CaptureUnderTest, reread: FinishedReread, changed: number) {
+  assertDone(reread)
   const news = [...finalState(yield* read("public.t")).values()].filter(({ v }) => v === "new")
   assert.deepStrictEqual(news.map(({ id }) => id), [changed])
 })
