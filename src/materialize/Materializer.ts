@@ -78,13 +78,15 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
 
   const comparison = makeComparison(pipeline, tables, fold, hub)
 
-  /** Folds work and writes what follows. */
-  const carryOut = Effect.fnUntraced(function*(sql: Sql, work: Work): Effect.fn.Return<HubOutcome, PostgresError> {
+  /** Folds work into state. Gives the writing of the hub's rows that follows: to be run last, since it holds them until the commit. */
+  const foldWork = Effect.fnUntraced(function*(sql: Sql, work: Work): Effect.fn.Return<Effect.Effect<HubOutcome, PostgresError>, PostgresError> {
     const now = yield* clock(sql)
-    if (generation.isLive) return yield* hub.write(sql, yield* fold(sql, work, asOf(now)))
-    yield* fold(sql, work, asStored(now))
-    return nothingWritten
+    const folded = yield* fold(sql, work, generation.isLive ? asOf(now) : asStored(now))
+    if (!generation.isLive) return Effect.succeed(nothingWritten)
+    return Effect.tap(hub.write(sql, folded), ({ held }) => pending.add(sql, held))
   })
+
+  const carryOut = (sql: Sql, work: Work) => Effect.flatten(foldWork(sql, work))
 
   /** Counts what was done; an instance whose settings are not those that the state is made by is stopped here, uncommitted. */
   const record = Effect.fnUntraced(function*(
@@ -120,11 +122,11 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
     const bad = [...batches.flatMap((batch) => batch.unreadable), ...reading.bad]
     const recent = yield* admit(sql, pipeline.name, pause, breaker, batches.flatMap((batch, index) => recordsOf(batch, read[index]!.changes)), bad)
     if (bad.length > 0) yield* options.setAside(bad)
-    const outcome = yield* carryOut(sql, { ...noWork, entries: reading.entries, links: reading.links, groups: reading.triggered })
-    yield* pending.add(sql, outcome.held)
+    const writeHub = yield* foldWork(sql, { ...noWork, entries: reading.entries, links: reading.links, groups: reading.triggered })
     yield* letters.note(sql, bad)
     yield* letters.supersede(sql, () => spokenBy(changes.map(({ change }) => change), reading))
     yield* checkpoint.advance(sql, read.map(({ end }) => end))
+    const outcome = yield* writeHub
     const commitMicros = changes.map(({ change }) => change.commitMicros)
     yield* record(sql, {
       outcome,
@@ -154,9 +156,9 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       const found = retriable(rereads, open)
       const source = options.sourceOf(place.topic)
       const reading = readSources(found.changes.map((change) => ({ source, change })))
-      const outcome = yield* carryOut(sql, { ...noWork, entries: reading.entries, links: reading.links, groups: reading.triggered })
-      yield* pending.add(sql, outcome.held)
+      const writeHub = yield* foldWork(sql, { ...noWork, entries: reading.entries, links: reading.links, groups: reading.triggered })
       const { applied, stillBad } = yield* noteRetried(sql, letters, place, found, reading)
+      const outcome = yield* writeHub
       yield* record(sql, { outcome, changes: applied, bad: 0, commitMicros: null })
       return { applied, closed: rereads.length - open.size, stillBad }
     }))
@@ -172,7 +174,6 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       const mirrors = pipeline.mirror === undefined ? [] : (taken.get(TableName.format(pipeline.mirror.target.table)) ?? []).map(parseMirrorKey)
       if (mirrors.length > 0) yield* checkpoint.hold(sql) // a mirror row has no lock of its own but its partition's
       const outcome = yield* carryOut(sql, { ...noWork, groups, mirrors })
-      yield* pending.settle(sql, taken, outcome.held)
       yield* record(sql, { outcome, changes: 0, bad: 0, commitMicros: null })
       return { settled: count(taken) - count(outcome.held), held: count(outcome.held) }
     })
@@ -213,7 +214,6 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       const groups = yield* groupStore.takeDue(sql, now, wakePageSize)
       if (groups.length > 0) {
         const outcome = yield* carryOut(sql, { ...noWork, groups })
-        yield* pending.add(sql, outcome.held)
         yield* record(sql, { outcome, changes: 0, bad: 0, commitMicros: null })
       }
       const next = yield* groupStore.nextDue(sql)
@@ -238,7 +238,6 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
           return undefined
         }
         const outcome = yield* carryOut(sql, work)
-        yield* pending.add(sql, outcome.held)
         yield* record(sql, { outcome, changes: 0, bad: 0, commitMicros: truncate.commitMicros })
         return outcome.written
       }))

@@ -54,35 +54,18 @@ export const makePendingKeys = (tables: StateTables, pipeline: string) => ({
       ? sql.query("Noting that all is compared", `delete from ${tables.pending} where pipeline = $1 and target = '${everything}'`, [pipeline])
       : sql.query("Noting what is compared", `update ${tables.pending} set key = $2 where pipeline = $1 and target = '${everything}'`, [pipeline, textOf(left)]),
 
-  /** Locks some of the oldest that nobody else is trying. */
+  /** Takes some of the oldest out that nobody else is trying; what can't be written now either is to be added again, at the end of the line. */
   take: (sql: Sql): Effect.Effect<KeysByTarget, PostgresError> =>
     Effect.map(
       sql.query<{ target: string; key: string }>(
         "Taking pending keys",
-        `select target, key from ${tables.pending} where pipeline = $1 and target <> '${everything}' order by since limit 1000 for update skip locked`,
+        `delete from ${tables.pending} where ctid = any(array(
+           select ctid from ${tables.pending} where pipeline = $1 and target <> '${everything}' order by since limit 1000 for update skip locked
+         )) returning target, key`,
         [pipeline]
       ),
       (rows) => new Map([...Map.groupBy(rows, ({ target }) => target)].map(([target, ofTarget]) => [target, ofTarget.map(({ key }) => key)]))
-    ),
-
-  /** Forgets those of `taken` that are not held any more; the others go to the end of the line, so that many of them keep nobody waiting. */
-  settle: Effect.fnUntraced(function*(sql: Sql, taken: KeysByTarget, held: KeysByTarget): Effect.fn.Return<void, PostgresError> {
-    const settled = flat(new Map([...taken].map(([target, keys]) => {
-      const stillHeld = new Set(held.get(target))
-      return [target, keys.filter((key) => !stillHeld.has(key))]
-    })))
-    const which = "unnest($2::text[], $3::text[]) as n(target, key) where p.pipeline = $1 and p.target = n.target and p.key = n.key"
-    if (settled.keys.length > 0) {
-      yield* sql.query(
-        "Forgetting pending keys",
-        `delete from ${tables.pending} p using ${which}`,
-        [pipeline, settled.targets, settled.keys]
-      )
-    }
-    const left = flat(held)
-    if (left.keys.length === 0) return
-    yield* sql.query("Putting pending keys off", `update ${tables.pending} p set since = clock_timestamp() from ${which}`, [pipeline, left.targets, left.keys])
-  })
+    )
 })
 
 /** How far the comparison of everything is, and how many rows it has found to differ. */

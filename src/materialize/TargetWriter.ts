@@ -67,16 +67,21 @@ export const makeTargetWriter = (target: Target) => {
       }))
 
   const insertAll = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>) {
-    yield* sql.query("Marking where to go back to", "savepoint inserting")
+    yield* sql.query("Limiting the wait for inserts", `savepoint inserting; set local lock_timeout = '${insertWaitMillis}ms'`)
     const inserted = yield* sql.query<Found>(`Inserting into ${sqlOf.name}`, sqlOf.insert, parametersOf(rows))
-    yield* sql.query("Keeping what was inserted", "release savepoint inserting")
+    yield* sql.query("Keeping what was inserted", `release savepoint inserting; set local lock_timeout = '${lockWaitMillis}ms'`)
     return inserted.map(({ n }) => rows[Number(n) - 1]!)
   })
 
+  const update = (sql: Sql, rows: ReadonlyArray<WantedRow>): Effect.Effect<ReadonlyArray<WantedRow>, PostgresError> =>
+    rows.length === 0 ? Effect.succeed([]) : Effect.map(
+      sql.query<Found>(`Updating ${sqlOf.name}`, sqlOf.update, parametersOf(rows)),
+      (updated) => updated.map(({ n }) => rows[Number(n) - 1]!)
+    )
+
   const insertRequired = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>) {
-    yield* sql.query("Limiting the wait for inserts", `set local lock_timeout = '${insertWaitMillis}ms'`)
+    if (rows.length === 0) return { inserted: [], held: [], orphans: [] }
     const inserted = yield* insertFree(sql, rows, { left: maxWaits })
-    yield* sql.query("Limiting the wait for locks", `set local lock_timeout = '${lockWaitMillis}ms'`)
     const left = without(rows, inserted)
     if (left.length === 0 || sqlOf.parentsOf === undefined) return { inserted, held: left.map((row) => row.key), orphans: [] }
     const found = yield* sql.query<Found>(`Looking up parents of ${sqlOf.name}`, sqlOf.parentsOf, keysOf(left.map((row) => row.key)))
@@ -97,27 +102,20 @@ export const makeTargetWriter = (target: Target) => {
   return {
     target,
 
+    /** Compares first, and updates last: what the hub has is held for one statement only, and then until the commit. */
     write: Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>): Effect.fn.Return<WriteOutcome, PostgresError> {
       if (rows.length === 0) return nothing
-      const found = yield* sql.query<Found>(`Updating ${sqlOf.name}`, sqlOf.update, parametersOf(rows))
-      const updated = found.map(({ n }) => rows[Number(n) - 1]!)
-      const left = without(rows, updated)
-      const changed = updated.map((row) => row.key)
-      if (left.length === 0) return { ...nothing, written: updated.length, changed }
-      const compared = yield* sql.query<Found & { is_missing: boolean }>(`Comparing ${sqlOf.name}`, sqlOf.differing, parametersOf(left))
-      const differing = compared.map(({ is_missing, n }) => ({ key: left[Number(n) - 1]!.key, is_missing }))
-      const equal = without(left, differing).map((row) => row.key)
-      const held = differing.filter((row) => !row.is_missing).map((row) => row.key)
-      const missing = new Set(differing.filter((row) => row.is_missing).map((row) => row.key))
-      const required = target.insert ? left.filter((row) => row.required && missing.has(row.key)) : []
-      if (required.length === 0) return { ...nothing, written: updated.length, changed, equal, held }
-      const outcome = yield* insertRequired(sql, required)
+      const compared = yield* sql.query<Found & { is_missing: boolean }>(`Comparing ${sqlOf.name}`, sqlOf.differing, parametersOf(rows))
+      const [missing, differing] = [true, false].map((isMissing) => compared.flatMap(({ is_missing, n }) => is_missing === isMissing ? [rows[Number(n) - 1]!] : [])) as [Array<WantedRow>, Array<WantedRow>]
+      const equal = without(without(rows, missing), differing).map((row) => row.key)
+      const { inserted, held, orphans } = yield* insertRequired(sql, target.insert ? missing.filter((row) => row.required) : [])
+      const updated = yield* update(sql, differing)
       return {
-        written: updated.length + outcome.inserted.length,
-        changed: [...changed, ...outcome.inserted.map((row) => row.key)],
+        written: updated.length + inserted.length,
+        changed: [...updated, ...inserted].map((row) => row.key),
         equal,
-        held: [...held, ...outcome.held],
-        orphans: outcome.orphans
+        held: [...without(differing, updated).map((row) => row.key), ...held],
+        orphans
       }
     }),
 

@@ -5,6 +5,7 @@ import { Postgres } from "../../src/connections/Postgres.ts"
 import { seeded } from "../../src/embedded/hub/Random.ts"
 import { differencesAfter } from "../pipelines/oracle/Planted.ts"
 import { Changes, readRows } from "../support/Changes.ts"
+import { hubSession, watchHubWaits } from "../support/HubWaits.ts"
 import * as TestHub from "../support/TestHub.ts"
 import { run, type Running } from "./Running.ts"
 import { company, fresh, outreach, pendingKeys, rowsOf, signal, signalRow, tables } from "./SmallHub.ts"
@@ -23,11 +24,11 @@ const archiveSteps = [
   "delete from outreach.outreach where outreach_id = any($1)"
 ]
 
-/** A session of the hub. It gives up on any wait of a second, and dies of it: nobody is to make it wait so long, least of all in a deadlock. */
+/** A session of the hub. It gives up on any wait of a second, for whomever, and dies of it: a deadlock is one. */
 const session = Effect.gen(function*() {
   const client: pg.Client = yield* (yield* Postgres).connect({})
   const say = (statement: string, parameters: ReadonlyArray<unknown> = []) => Effect.promise(() => client.query(statement, [...parameters]))
-  yield* say("set lock_timeout = '1s'")
+  yield* say(`set lock_timeout = '1s'; set application_name = '${hubSession}'`)
   return say
 })
 
@@ -59,7 +60,7 @@ const score = Effect.fnUntraced(function*({ applyAll, materializer }: Running, c
 })
 
 layer(TestHub.layer, { excludeTestServices: true })("archives of outreaches that are being scored", (it) => {
-  it.effect("succeed, all of them, with no deadlock and no long wait; what is left has its score", () =>
+  it.effect("succeed, all of them, with no deadlock and no wait for us beyond 100 ms; what is left has its score", () =>
     Effect.gen(function*() {
       yield* fresh
       yield* fill(outreaches + cascade)
@@ -83,7 +84,9 @@ layer(TestHub.layer, { excludeTestServices: true })("archives of outreaches that
       for (let n = 1; n <= outreaches + cascade; n++) changes.append(...signalOf(n, "10"))
       const all = Effect.forEach(Array.from({ length: archives }, (_, n) => 1 + n * perArchive), (first) => archive(first, perArchive), { concurrency: 5 })
       const busy = score(running, changes, gone, () => done > archives)
+      const waits = yield* watchHubWaits
       yield* Effect.all([busy, all, archive(outreaches + 1, cascade)], { concurrency: 3 })
+      assert.isAtMost(waits.longest, 100 + waits.blind, "ms that the hub waited for us, beyond those in which nobody was running here")
 
       for (const { key, row } of yield* readRows(yield* Postgres, tables.signals, "signal_id")) changes.append(tables.signals, "u", key, row)
       yield* running.applyAll()

@@ -59,7 +59,7 @@ layer(TestHub.layer, { excludeTestServices: true })("a process that is stopped",
       const changes = new Changes(1)
       const frozen = yield* Deferred.make<void>()
       const frost = yield* Deferred.make<void>()
-      const tell: Tell = (doing) => doing === "Advancing offsets" ? Effect.andThen(Deferred.succeed(frozen, undefined), Deferred.await(frost)) : Effect.void
+      const tell: Tell = (doing) => doing === "Recording progress" ? Effect.andThen(Deferred.succeed(frozen, undefined), Deferred.await(frost)) : Effect.void
       const { applyAll } = yield* run("campaign-totals", changes).pipe(Effect.provideService(Postgres, telling(postgres, tell)))
       changes.append(tables.sends, "c", send(1), sendRow(1))
       const applying = yield* Effect.forkChild(Effect.flip(applyAll()))
