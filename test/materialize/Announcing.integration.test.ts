@@ -12,13 +12,14 @@ import { run } from "./Running.ts"
 import { fresh, outreach, outreachRow, signal, signalRow, tables } from "./SmallHub.ts"
 
 const start = 1_767_225_600_000_000n // 2026-01-01, the instant of signalRow
-const slot = "announcing_test"
+/** SQL; the database is the test's own, slots are the whole server's. */
+const slot = "'announcing_' || current_database()"
 
 /** Everything committed into the WAL for capture since the last call. A slot gives what is flushed, and that a commit of its own sees to. */
 const told = Effect.gen(function*() {
   const { query } = yield* Postgres
   yield* query("Flushing the WAL", "select set_config('synchronous_commit', 'local', true), pg_logical_emit_message(true, 'flush', '')")
-  const rows = yield* query<{ data: string }>("Reading the WAL", `select data from pg_logical_slot_get_changes('${slot}', null, null) where data like 'message:%prefix: cdc.event%'`)
+  const rows = yield* query<{ data: string }>("Reading the WAL", `select data from pg_logical_slot_get_changes(${slot}, null, null) where data like 'message:%prefix: cdc.event%'`)
   return rows.map(({ data }) => EventMessage.decode(data.slice(data.indexOf("content:") + 8))!.attributes.data as TierChanged)
 })
 const inShort = (events: ReadonlyArray<TierChanged>) =>
@@ -27,9 +28,9 @@ const inShort = (events: ReadonlyArray<TierChanged>) =>
 const begin = Effect.gen(function*() {
   const { query } = yield* Postgres
   yield* fresh
-  yield* query("Dropping the slot", `select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '${slot}'`)
-  yield* query("Making a slot", `select pg_create_logical_replication_slot('${slot}', 'test_decoding')`)
-  yield* Effect.addFinalizer(() => Effect.ignore(query("Dropping the slot", `select pg_drop_replication_slot('${slot}')`)))
+  yield* query("Dropping the slot", `select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = ${slot}`)
+  yield* query("Making a slot", `select pg_create_logical_replication_slot(${slot}, 'test_decoding')`)
+  yield* Effect.addFinalizer(() => Effect.ignore(query("Dropping the slot", `select pg_drop_replication_slot(${slot})`)))
   const changes = new Changes(1)
   const clock = { now: start }
   const running = yield* run("bit-scores", changes, { now: () => clock.now })
