@@ -5,7 +5,7 @@ import * as ColumnName from "../domain/ColumnName.ts"
 import type { Relation } from "../domain/RowChange.ts"
 import { EncodeError } from "./EncodeError.ts"
 import { quote } from "./types/Text.ts"
-import type { EncodeText } from "./ValueEncoder.ts"
+import type { EncodeText } from "./types/TypeFamily.ts"
 
 /** What is done to a column's values before they leave: left out, or written in another way. */
 export type Treatment = "exclude" | EncodeText

@@ -5,7 +5,7 @@ import type { ColumnPolicy, Treatment } from "./ColumnPolicy.ts"
 import { EncodeError } from "./EncodeError.ts"
 import type { ColumnBytes } from "./TooLarge.ts"
 import type { TypeMapping } from "./TypeMapping.ts"
-import type { EncodeText } from "./ValueEncoder.ts"
+import type { EncodeText } from "./types/TypeFamily.ts"
 
 /** Writes a relation's rows and keys as JSON text; everything that depends on its columns only is computed once. */
 export class RowEncoder {

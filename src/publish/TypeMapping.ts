@@ -1,7 +1,8 @@
 import type { ColumnType } from "../domain/RowChange.ts"
 import type { Modes } from "./types/Modes.ts"
 import { makeUnchanged, unchangedText } from "./UnchangedToast.ts"
-import { type EncodeText, makeValueEncoder } from "./ValueEncoder.ts"
+import type { EncodeText } from "./types/TypeFamily.ts"
+import { makeValueEncoder } from "./ValueEncoder.ts"
 
 /** How values are written, compiled from the configuration (`types`); asked once per column of a relation. */
 export interface TypeMapping {

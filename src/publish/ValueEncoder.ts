@@ -9,13 +9,8 @@ import { numbers } from "./types/Numbers.ts"
 import { spatial } from "./types/Spatial.ts"
 import { temporal, temporalInArrays } from "./types/Temporal.ts"
 import { quote } from "./types/Text.ts"
+import type { EncodeText, TypeFamily } from "./types/TypeFamily.ts"
 import { zoned } from "./types/Zoned.ts"
-
-/** Postgres' text of a value → JSON text. Never fails: what it can't read it passes on as a JSON string. */
-export type EncodeText = (text: string) => string
-
-/** The types that are more than text, by `pg_type.typname`; each compiles an encoder for a column of it. */
-export type TypeFamily = Readonly<Record<string, (type: ColumnType) => EncodeText>>
 
 /**
  * Debezium's mapping as the modes have it; where it drops a type or is wrong, ours is Postgres' text or the right value.

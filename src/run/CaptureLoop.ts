@@ -2,10 +2,9 @@ import { Duration, Effect } from "effect"
 import type { AppConfig } from "../Config.ts"
 import type { Kafka } from "../connections/Kafka.ts"
 import type { Postgres } from "../connections/Postgres.ts"
+import type { CaptureFailure } from "./CaptureFailure.ts"
 import { CaptureObserver } from "./CaptureObserver.ts"
 import * as CaptureSession from "./CaptureSession.ts"
-
-export type CaptureFailure = CaptureSession.CaptureFailure
 
 /** Back-off between sessions: a restarted Postgres is picked up within seconds. */
 const firstDelayMillis = 100

@@ -2,7 +2,7 @@ import { Context } from "effect"
 import type { TableGap } from "../capture/CapturedTables.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import * as TooLarge from "../publish/TooLarge.ts"
-import type { CaptureFailure } from "./CaptureLoop.ts"
+import type { CaptureFailure } from "./CaptureFailure.ts"
 
 /** Told what capture does, at most a few times per batch. The callbacks only note it: they neither fail nor wait. */
 export interface CaptureObserver {

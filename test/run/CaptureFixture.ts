@@ -7,6 +7,7 @@ import type { OutgoingRecord } from "../../src/domain/OutgoingRecord.ts"
 import * as Position from "../../src/domain/Position.ts"
 import * as RecordPosition from "../../src/publish/RecordPosition.ts"
 import * as TopicWriter from "../../src/publish/TopicWriter.ts"
+import type { CaptureFailure } from "../../src/run/CaptureFailure.ts"
 import * as CaptureLoop from "../../src/run/CaptureLoop.ts"
 import { Outbox } from "../../src/run/Outbox.ts"
 import * as Setup from "../../src/run/Setup.ts"
@@ -22,7 +23,7 @@ export interface CaptureUnderTest {
   readonly setup: Effect.Effect<ReadonlyArray<string>, unknown>
   readonly teardown: Effect.Effect<ReadonlyArray<string>, unknown>
   /** Runs the loop in the background; interrupt it to stop. What it fails with is the fiber's. */
-  readonly start: Effect.Effect<Fiber.Fiber<never, CaptureLoop.CaptureFailure>, never, Scope.Scope>
+  readonly start: Effect.Effect<Fiber.Fiber<never, CaptureFailure>, never, Scope.Scope>
   /** Everything acknowledged by Kafka, over all runs. */
   readonly written: ReadonlyArray<OutgoingRecord>
   /** Until a record that was acknowledged (also before the call) satisfies `is`. */

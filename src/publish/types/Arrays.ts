@@ -1,4 +1,4 @@
-import type { EncodeText } from "../ValueEncoder.ts"
+import type { EncodeText } from "./TypeFamily.ts"
 import { quote } from "./Text.ts"
 
 /**

@@ -1,5 +1,5 @@
 import type { ColumnType } from "../../domain/RowChange.ts"
-import type { EncodeText, TypeFamily } from "../ValueEncoder.ts"
+import type { EncodeText, TypeFamily } from "./TypeFamily.ts"
 import type { Modes } from "./Modes.ts"
 import { quote } from "./Text.ts"
 

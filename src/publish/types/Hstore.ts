@@ -1,4 +1,4 @@
-import type { EncodeText, TypeFamily } from "../ValueEncoder.ts"
+import type { EncodeText, TypeFamily } from "./TypeFamily.ts"
 import type { Modes } from "./Modes.ts"
 
 type Entry = readonly [key: string, value: string | null]

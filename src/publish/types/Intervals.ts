@@ -1,4 +1,4 @@
-import type { EncodeText, TypeFamily } from "../ValueEncoder.ts"
+import type { EncodeText, TypeFamily } from "./TypeFamily.ts"
 import { longMax, longMin, microsOfDay, microsPerDay } from "./Calendar.ts"
 import type { Modes } from "./Modes.ts"
 import { quote } from "./Text.ts"

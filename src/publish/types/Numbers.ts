@@ -1,4 +1,4 @@
-import type { EncodeText, TypeFamily } from "../ValueEncoder.ts"
+import type { EncodeText, TypeFamily } from "./TypeFamily.ts"
 import { quote } from "./Text.ts"
 
 /** Postgres' own digits: no number type of ours in between, so 2^53 is no limit. */

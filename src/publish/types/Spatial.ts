@@ -1,4 +1,4 @@
-import type { EncodeText, TypeFamily } from "../ValueEncoder.ts"
+import type { EncodeText, TypeFamily } from "./TypeFamily.ts"
 import { javaFloat } from "./Numbers.ts"
 import { quote } from "./Text.ts"
 

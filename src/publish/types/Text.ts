@@ -1,4 +1,4 @@
-import type { EncodeText } from "../ValueEncoder.ts"
+import type { EncodeText } from "./TypeFamily.ts"
 
 /** What JSON demands an escape for; Postgres' text is well-formed, so half surrogates can't come. */
 // oxlint-disable-next-line no-control-regex
