@@ -15,6 +15,8 @@ export interface Identity {
   readonly publicationOid: number
   /** The transaction that last wrote the publication's row; undefined: set up by a version that did not remember it. */
   readonly publicationXmin: string | undefined
+  /** Its owner's OID; undefined: set up by a version that did not remember it. */
+  readonly publicationOwner: number | undefined
 }
 
 /** What capture remembers of itself in Postgres. */
@@ -39,7 +41,7 @@ export const make = (stateSchema: string, slot: string) => {
         publication_oid oid not null, snapshot text not null check (snapshot in ('pending', 'reading', 'done')),
         consistent_point pg_lsn, last_commit_at timestamptz, last_published_lsn pg_lsn,
         updated_at timestamptz not null default now());
-      alter table ${capture} add column if not exists publication_xmin text,
+      alter table ${capture} add column if not exists publication_xmin text, add column if not exists publication_owner oid,
         add column if not exists dead_letters bigint not null default 0;`).pipe(Effect.andThen(snapshotTables.create(sql)))
 
   /** undefined: `setup` was not run for this slot. */
@@ -48,7 +50,8 @@ export const make = (stateSchema: string, slot: string) => {
       "Looking for the state schema", "select to_regclass($1) is not null as there", [capture])
     if (found?.there !== true) return undefined
     const [row] = yield* sql.query<StoredRecord>("Reading what capture remembers", `
-      select epoch, system_identifier, database, publication_oid, to_jsonb(c) ->> 'publication_xmin' as publication_xmin, snapshot,
+      select epoch, system_identifier, database, publication_oid, to_jsonb(c) ->> 'publication_xmin' as publication_xmin,
+        to_jsonb(c) ->> 'publication_owner' as publication_owner, snapshot,
         consistent_point::text as consistent_point
       from ${capture} c where slot = $1`, [slot])
     return row === undefined ? undefined : fromRow(row)
@@ -59,10 +62,18 @@ export const make = (stateSchema: string, slot: string) => {
     yield* sql.query("Forgetting the former slot", `delete from ${capture} where slot = $1`, [slot])
     yield* snapshotTables.forget(sql)
     yield* sql.query("Remembering the slot's identity", `
-      insert into ${capture} (slot, epoch, system_identifier, database, publication_oid, publication_xmin, snapshot)
-      values ($1, $6, $2, $3, $4, $5, 'pending')`,
-      [slot, identity.systemIdentifier, identity.database, identity.publicationOid, identity.publicationXmin, epoch])
+      insert into ${capture} (slot, epoch, system_identifier, database, publication_oid, publication_xmin, publication_owner, snapshot)
+      values ($1, $6, $2, $3, $4, $5, $7, 'pending')`,
+      [slot, identity.systemIdentifier, identity.database, identity.publicationOid, identity.publicationXmin, epoch, identity.publicationOwner])
   })
+
+  /** The same publication as before, of which something was written or learned that changes nothing. */
+  const rememberPublication = (sql: Sql, { publicationOwner, publicationXmin }: Identity, epoch: number) =>
+    createTables(sql).pipe( // an earlier version's `setup` has not made the column
+      Effect.andThen(sql.query("Remembering the publication",
+        `update ${capture} set publication_xmin = $3, publication_owner = $4 where slot = $1 and epoch = $2`,
+        [slot, epoch, publicationXmin, publicationOwner]))
+    )
 
   /** Locks the row until the transaction ends, so that of two processes only one takes the first snapshot. undefined: another epoch has begun. */
   const lockPhase = Effect.fnUntraced(function*(sql: Sql, epoch: number) {
@@ -94,7 +105,7 @@ export const make = (stateSchema: string, slot: string) => {
     sql.query("Counting capture's dead letters",
       `update ${capture} set dead_letters = dead_letters + $2 where slot = $1`, [slot, records])
 
-  return { createTables, setAside, load, remember, lockPhase, startReading, snapshotTables, snapshotDone, published }
+  return { createTables, setAside, load, remember, rememberPublication, lockPhase, startReading, snapshotTables, snapshotDone, published }
 }
 
 export type CaptureState = ReturnType<typeof make>
@@ -105,6 +116,7 @@ interface StoredRecord {
   readonly database: string
   readonly publication_oid: number
   readonly publication_xmin: string | null
+  readonly publication_owner: string | null
   readonly snapshot: SnapshotPhase
   readonly consistent_point: string | null
 }
@@ -115,6 +127,7 @@ const fromRow = (row: StoredRecord): CaptureRecord => ({
   database: row.database,
   publicationOid: Number(row.publication_oid),
   publicationXmin: row.publication_xmin ?? undefined,
+  publicationOwner: row.publication_owner === null ? undefined : Number(row.publication_owner),
   snapshot: row.snapshot,
   consistentPoint: row.consistent_point === null ? undefined : Lsn.parse(row.consistent_point)
 })

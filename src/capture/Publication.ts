@@ -5,12 +5,15 @@ import * as TableName from "../domain/TableName.ts"
 
 /**
  * A publication as the server shows it. Known by its OID and by the transaction that last wrote its row: one that was dropped and
- * made again is another one, and one that was altered may have published less meanwhile (renamed, it published nothing).
+ * made again is another one, and one that was altered may have published less meanwhile (renamed, it published nothing). Another owner
+ * changes nothing of what it publishes.
  */
 export interface Publication {
   readonly oid: number
   /** Adding and dropping tables leaves it as it is. */
   readonly xmin: string
+  /** OID of the role that owns it. */
+  readonly owner: number
   /** Of insert, update, delete, truncate: what it does not publish. */
   readonly missingOperations: ReadonlyArray<string>
   readonly allTables: boolean
@@ -28,7 +31,7 @@ export interface Publication {
 export const read = Effect.fnUntraced(function*(sql: Sql, name: string) {
   // to_jsonb, because before 18 the column pubgencols is not there to be named.
   const [row] = yield* sql.query<StoredPublication>(`Looking for publication ${name}`, `
-    select oid, xmin::text as xmin, puballtables, pubviaroot, array_remove(array[case when not pubinsert then 'insert' end, case when not pubupdate then 'update' end,
+    select oid, xmin::text as xmin, pubowner as owner, puballtables, pubviaroot, array_remove(array[case when not pubinsert then 'insert' end, case when not pubupdate then 'update' end,
         case when not pubdelete then 'delete' end, case when not pubtruncate then 'truncate' end], null) as missing,
       coalesce(to_jsonb(p) ->> 'pubgencols' = 's', false) as generated
     from pg_publication p where pubname = $1`, [name])
@@ -41,6 +44,7 @@ export const read = Effect.fnUntraced(function*(sql: Sql, name: string) {
   const publication: Publication = {
     oid: row.oid,
     xmin: row.xmin,
+    owner: row.owner,
     missingOperations: row.missing,
     allTables: row.puballtables,
     generatedColumns: row.generated,
@@ -107,6 +111,7 @@ interface StoredTable extends TableName.TableName {
 interface StoredPublication {
   readonly oid: number
   readonly xmin: string
+  readonly owner: number
   readonly missing: ReadonlyArray<string>
   readonly puballtables: boolean
   readonly pubviaroot: boolean

@@ -80,11 +80,17 @@ export const judge = (facts: SlotFacts): SlotState => {
   }
   if (publication === undefined) return { _tag: "publicationMissing" }
   if (memories.some(({ publicationOid }) => publicationOid !== publication.oid)) return { _tag: "publicationReplaced" }
-  // A capture that was set up by an earlier version does not remember the row's xmin.
-  const isAltered = memories.some(({ publicationXmin }) => publicationXmin !== undefined && publicationXmin !== publication.xmin)
-  if (isAltered || publication.missingOperations.length > 0) return { _tag: "publicationAltered", missing: publication.missingOperations }
+  const { missingOperations: missing } = publication
+  if (missing.length > 0 || memories.some((memory) => isAltered(memory, publication))) return { _tag: "publicationAltered", missing }
   return slot.active && !facts.isReader ? { _tag: "standby" } : { _tag: "ready" }
 }
+
+/**
+ * Its row was written since, and not to give it another owner. What else was done to it besides can't be told from that, so at least it has to
+ * publish partitions by their root now. A capture that was set up by an earlier version does not remember the row's xmin, or the owner.
+ */
+const isAltered = ({ publicationOwner, publicationXmin }: Identity, { owner, viaRoot, xmin }: Publication): boolean =>
+  publicationXmin !== undefined && publicationXmin !== xmin && !(publicationOwner !== undefined && publicationOwner !== owner && viaRoot)
 
 /**
  * What shows that this database does not continue the one that was published; undefined: nothing does. What is remembered in

@@ -226,11 +226,12 @@ const rereading = Effect.fnUntraced(function*<R>(
 const verifyHeld = Effect.fnUntraced(function*(state: CaptureState.CaptureState, journal: Journal.Journal, tail: Position | undefined, epoch: number) {
   const { source } = yield* AppConfig
   const remembered = yield* journal.read
-  const { entry, record } = yield* SlotCheck.checkHeld(state, source, { journal: Effect.succeed(remembered), tail }, epoch)
+  const { entry, isPublicationNews, record } = yield* SlotCheck.checkHeld(state, source, { journal: Effect.succeed(remembered), tail }, epoch)
   if (remembered?.epoch !== epoch) {
     yield* Effect.logWarning(`replication slot ${source.slot} has no entry in the journal yet: taken over as it stands, at ${Lsn.format(entry.confirmed)}`)
   }
-  if (remembered?.epoch !== epoch || remembered.timeline !== entry.timeline) yield* journal.write(entry)
+  if (isPublicationNews) yield* state.rememberPublication(yield* Postgres, entry, epoch)
+  if (isPublicationNews || remembered?.epoch !== epoch || remembered.timeline !== entry.timeline) yield* journal.write(entry)
   return { record, positions: Journal.keep(journal, entry) }
 })
 

@@ -123,6 +123,8 @@ interface StoredEntry {
   readonly database: string
   readonly publication_oid: number
   readonly publication_xmin: string | null
+  /** undefined: written by an earlier version. */
+  readonly publication_owner?: number | null
   readonly epoch: number
   readonly confirmed: string
 }
@@ -134,6 +136,7 @@ const toStored = (slot: string, entry: JournalEntry): StoredEntry => ({
   database: entry.database,
   publication_oid: entry.publicationOid,
   publication_xmin: entry.publicationXmin ?? null,
+  publication_owner: entry.publicationOwner ?? null,
   epoch: entry.epoch,
   confirmed: Lsn.format(entry.confirmed)
 })
@@ -144,6 +147,7 @@ const fromStored = (stored: StoredEntry): JournalEntry => ({
   database: stored.database,
   publicationOid: stored.publication_oid,
   publicationXmin: stored.publication_xmin ?? undefined,
+  publicationOwner: stored.publication_owner ?? undefined,
   epoch: stored.epoch,
   confirmed: Lsn.parse(stored.confirmed)
 })

@@ -138,7 +138,8 @@ const begin = Effect.fnUntraced(function*(journal: Journal.Journal, wanted: Read
       systemIdentifier: server.system_identifier,
       database: server.database,
       publicationOid: publication!.oid,
-      publicationXmin: publication!.xmin
+      publicationXmin: publication!.xmin,
+      publicationOwner: publication!.owner
     }
     yield* journal.write({ ...identity, epoch, timeline: server.timeline, confirmed: start })
     yield* postgres.transaction((sql) =>

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { CaptureError } from "../capture/CaptureError.ts"
-import type { CaptureRecord, CaptureState } from "../capture/CaptureState.ts"
+import type { CaptureRecord, CaptureState, Identity as Remembered } from "../capture/CaptureState.ts"
 import * as Identity from "../capture/Identity.ts"
 import type { Publication } from "../capture/Publication.ts"
 import type { Slot } from "../capture/Slot.ts"
@@ -15,6 +15,8 @@ export interface UsableSlot {
   readonly publication: Publication
   /** What the journal is to say: as found, or for the first time. */
   readonly entry: SlotState.JournalEntry
+  /** One of the two sides remembers its row, or its owner, otherwise than `entry` says. */
+  readonly isPublicationNews: boolean
 }
 
 type Known<E> = Parameters<typeof Identity.look<E>>[2]
@@ -37,15 +39,18 @@ export const check = Effect.fnUntraced(function*<E>(
   const record = facts.record!
   const slot = facts.slot!
   const publication = facts.publication!
+  const isNews = ({ publicationOwner, publicationXmin }: Remembered) => publicationXmin !== publication.xmin || publicationOwner !== publication.owner
   return {
     record,
     slot,
     publication,
+    isPublicationNews: [record, ...(facts.journal === undefined ? [] : [facts.journal])].some(isNews),
     entry: {
       systemIdentifier: record.systemIdentifier,
       database: record.database,
       publicationOid: publication.oid,
       publicationXmin: publication.xmin,
+      publicationOwner: publication.owner,
       epoch: record.epoch,
       timeline: facts.server.timeline,
       confirmed: facts.journal?.epoch === record.epoch ? facts.journal.confirmed : slot.confirmedFlush
@@ -80,7 +85,10 @@ export const watch = (
     if (found._tag === "slotMoved") {
       return yield* new CaptureError({ reason: "interrupted", message: `Replication slot ${names.slot} was read by another process meanwhile` })
     }
-    yield* checkHeld(state, names, known, last().epoch)
+    const { entry } = yield* checkHeld(state, names, known, last().epoch)
+    if (entry.publicationXmin !== last().publicationXmin) {
+      return yield* new CaptureError({ reason: "interrupted", message: `Publication ${names.publication} has another owner; what it publishes is the same` })
+    }
   }))
 
 /** As `check`, by who reads the slot under `epoch`; a later one is retryable: the session begins again, under that. */

@@ -5,7 +5,7 @@ import * as SlotState from "../../src/capture/SlotState.ts"
 import * as Lsn from "../../src/domain/Lsn.ts"
 import { slotStates } from "../fixtures/slot-states.ts"
 
-const identity = { systemIdentifier: "7", database: "hub", publicationOid: 5, publicationXmin: "740" }
+const identity = { systemIdentifier: "7", database: "hub", publicationOid: 5, publicationXmin: "740", publicationOwner: 10 }
 const names = { slot: "hub_cdc", publication: "hub_cdc" }
 
 /** All is well, published up to 0/500 and confirmed to 0/600, on a server whose WAL ends at 0/1000. */
@@ -14,7 +14,7 @@ const good: SlotState.SlotFacts = {
   journal: { ...identity, epoch: 2, timeline: 3, confirmed: Lsn.parse("0/600") },
   server: { systemIdentifier: "7", database: "hub", timeline: 3, history: [], walEnd: Lsn.parse("0/1000") },
   slot: { database: "hub", plugin: "pgoutput", active: true, invalidated: undefined, confirmedFlush: Lsn.parse("0/600") },
-  publication: { oid: 5, xmin: "740", missingOperations: [], allTables: false, generatedColumns: true, viaRoot: true, partialTables: new Set<string>(), tables: new Set() },
+  publication: { oid: 5, xmin: "740", owner: 10, missingOperations: [], allTables: false, generatedColumns: true, viaRoot: true, partialTables: new Set<string>(), tables: new Set() },
   tail: { epoch: 2, commitLsn: Lsn.parse("0/500"), order: 1 },
   isReader: true
 }
@@ -60,6 +60,17 @@ describe("the state of a slot", () => {
     assert.strictEqual(publication({ xmin: "741" }), "publicationAltered")
     assert.strictEqual(journal({ publicationXmin: "741" }), "publicationAltered")
     assert.strictEqual(publication({ missingOperations: ["truncate"] }), "publicationAltered")
+  })
+
+  it("is good when the publication was given another owner, which changes nothing of what it publishes", () => {
+    const given = { xmin: "741", owner: 11 }
+    assert.strictEqual(publication(given), "ready")
+    assert.strictEqual(publication({ ...given, missingOperations: ["update"] }), "publicationAltered")
+    assert.strictEqual(publication({ ...given, viaRoot: false }), "publicationAltered")
+    assert.strictEqual(publication({ ...given, oid: 6 }), "publicationReplaced")
+    assert.strictEqual(publication({ xmin: "741" }), "publicationAltered")
+    const unknown = { record: { ...good.record!, publicationOwner: undefined }, publication: { ...good.publication!, ...given } }
+    assert.strictEqual(stateOf(unknown), "publicationAltered", "an earlier version has not remembered whose it was")
   })
 
   it("tells another server and another database, whatever else differs there", () => {

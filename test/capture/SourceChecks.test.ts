@@ -90,5 +90,5 @@ describe("a source's checks", () => {
 })
 
 function publication() {
-  return { oid: 1, xmin: "1", missingOperations: [], allTables: false, generatedColumns: true, viaRoot: true, partialTables: new Set<string>(), tables: new Set(["public.people"]) }
+  return { oid: 1, xmin: "1", owner: 10, missingOperations: [], allTables: false, generatedColumns: true, viaRoot: true, partialTables: new Set<string>(), tables: new Set(["public.people"]) }
 }

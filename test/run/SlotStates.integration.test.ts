@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Latch } from "effect"
+import { Effect, Fiber, Latch, Queue } from "effect"
 import type { CaptureError } from "../../src/capture/CaptureError.ts"
 import * as Lsn from "../../src/domain/Lsn.ts"
 import * as CaptureObserver from "../../src/run/CaptureObserver.ts"
@@ -75,6 +75,29 @@ describe("the slot", () => {
         yield* capture.sql(`drop publication ${publication}`)
         yield* stopsFor(capture, second, /publication.* is gone/i)
       })))
+
+  it.live("goes on when its publication is given another owner, while it is read or not, and knows afterwards what it was then", () =>
+    withCapture(items, (capture) =>
+      Effect.gen(function*() {
+        const publication = slotOf(capture.database.name)
+        yield* capture.setup
+        const session = yield* Queue.unbounded<void>()
+        const observer = { ...CaptureObserver.silent, running: () => void Queue.offerUnsafe(session, undefined) }
+        const running = yield* capture.start.pipe(Effect.provideService(CaptureObserver.CaptureObserver, observer))
+        yield* Queue.take(session)
+        yield* capture.sql(`alter publication ${publication} owner to pg_monitor`) // a role that every server has
+        yield* Queue.take(session) // begun again, with what it has seen remembered
+        yield* capture.sql("insert into public.items values (1)")
+        yield* capture.caughtUp
+        yield* Fiber.interrupt(running)
+
+        yield* capture.sql(`alter publication ${publication} owner to current_user`, "insert into public.items values (2)")
+        const second = yield* capture.start
+        yield* capture.caughtUp
+        assert.deepStrictEqual([...finalState(yield* capture.read("public.items")).keys()].sort(), ['{"id":1}', '{"id":2}'])
+        yield* capture.sql(`alter publication ${publication} rename to elsewhere`, `alter publication elsewhere rename to ${publication}`)
+        yield* stopsFor(capture, second, /Publication .* was altered/)
+      })), 120_000)
 
   it.live("repairs from every instant at which setup --resnapshot can be killed, and nothing goes on in between", () =>
     withCapture(items, (capture) =>
