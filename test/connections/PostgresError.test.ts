@@ -1,3 +1,6 @@
+import { once } from "node:events"
+import { type AddressInfo, createServer } from "node:net"
+import pg from "pg"
 import { describe, expect, it } from "vitest"
 import { fromCause } from "../../src/connections/PostgresError.ts"
 
@@ -29,5 +32,17 @@ describe("a failure of Postgres", () => {
   it("keeps what a person needs to find the cause", () => {
     expect(fromCause("Writing", errors[0]!).message).toBe(`Writing: duplicate key value violates unique constraint "people_email_key" (23505)`)
     expect(fromCause("Writing", errors[2]!).message).toBe("Writing: invalid input syntax for type integer (value withheld) (22P02)")
+  })
+
+  it("is worth another try while the server is frozen: for who connects, with or without a pool, and for who waits for a place in the pool", async () => {
+    const frozen = createServer((socket) => void socket.on("error", () => {})).listen(0, "127.0.0.1") // the kernel accepts, nobody answers
+    await once(frozen, "listening")
+    const options = { host: "127.0.0.1", port: (frozen.address() as AddressInfo).port, user: "cdc", connectionTimeoutMillis: 50 }
+    const pool = new pg.Pool({ ...options, max: 1 })
+    const causes = await Promise.all([pool.connect(), pool.connect(), new pg.Client(options).connect()].map((tried) => tried.then(() => undefined, (cause: Error) => cause)))
+    await pool.end()
+    frozen.close()
+    expect(new Set(causes.map((cause) => cause?.message)).size, "three ways of saying it").toBe(3)
+    expect(causes.map((cause) => fromCause("Connecting to Postgres", cause).isRetryable)).toEqual([true, true, true])
   })
 })
