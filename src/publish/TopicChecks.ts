@@ -50,7 +50,7 @@ const partitions = (facts: TopicFacts, { kafka }: TopicSettings): Check => ({
   fine: `${kafka.partitions} each`,
   findings: there(facts).filter(({ topic }) => topic.partitions !== kafka.partitions).map(({ name, topic }) =>
     error(`Topic ${name}`, `has ${topic.partitions} partitions, but kafka.partitions is ${kafka.partitions}, and the count is fixed once used, because the order of a key's changes rests on it`,
-      "set kafka.partitions back, or capture into topics of another kafka.topicPrefix"))
+      "set kafka.partitions back; if the topic was given more, delete it, run `cdc setup`, start capture, and read its table again with `cdc snapshot`; or capture into topics of another kafka.topicPrefix"))
 })
 
 const policy = (facts: TopicFacts, { kafka }: TopicSettings): Check => ({

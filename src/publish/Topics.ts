@@ -114,7 +114,8 @@ const check = Effect.fnUntraced(function*(
       return yield* new PublishError({
         reason: "partitionsChanged",
         message: `Topic ${topic} has ${partitions} partitions, but kafka.partitions is ${settings.partitions}. The count is fixed once ` +
-          `used, because the order of a key's changes rests on it: set kafka.partitions back, or capture into topics of another kafka.topicPrefix.`
+          `used, because the order of a key's changes rests on it. If the setting was changed, set it back. If the topic was given more, delete it, ` +
+          `run \`cdc setup\`, which makes it again, start capture, and read its table again with \`cdc snapshot\`; or capture into topics of another kafka.topicPrefix.`
       })
     }
     if (!hasKey && isCompacted) {

@@ -101,6 +101,8 @@ export const open = Effect.fnUntraced(function*(
     yield* noteEnds
     const back = all.find((topic) => seen.has(topic) && !topics.has(topic))
     if (back !== undefined) yield* beginAgain(`topic ${back} is there again`)
+    const grown = all.find((topic) => partitionsOf(seen, topic) > partitionsOf(seenTopics, topic))
+    if (grown !== undefined) yield* beginAgain(`topic ${grown} has more partitions than before`)
   })
 
   /** Marked, then told: the next session begins with what is remembered. */
@@ -129,6 +131,9 @@ export const open = Effect.fnUntraced(function*(
     topicsChanged: Deferred.await(topicsChanged)
   }
 })
+
+/** 0: it was not there. */
+const partitionsOf = (topics: ReadonlyMap<string, TopicIdentity>, topic: string): number => topics.get(topic)?.ends.length ?? 0
 
 /** Whose rows of before nobody has asked for: captured from here on, its topic would lack them for good. */
 const refuseAdded = Effect.gen(function*() {

@@ -139,4 +139,18 @@ describe("a captured table of which changes may be missing", () => {
         yield* Fiber.join(cleared)
         yield* isTheTable(capture, "public.people")
       })))
+
+  it.live("is told of at once when its topic is given more partitions, and is whole again once that is made anew", () =>
+    withCapture(people, (capture) =>
+      Effect.gen(function*() {
+        const { fiber } = yield* startObserved(capture)
+        const topic = `${capture.topics.prefix}.public.people`
+        yield* Effect.promise(() => capture.topics.admin.createPartitions({ topicPartitions: [{ topic, count: 9 }] }))
+        const error = yield* Effect.flip(Fiber.join(fiber))
+        assert.match(error.message, /public\.people has 9 partitions.*delete it, run `cdc setup`.*`cdc snapshot`/)
+        yield* deleted(capture, topic)
+        yield* capture.setup
+        const { gapOf } = yield* startObserved(capture)
+        assert.match((yield* gapOf("public.people")).why, /was deleted and made again/)
+      })))
 })
