@@ -1,5 +1,6 @@
 import { Effect, Schedule } from "effect"
-import type { Sql } from "../connections/Postgres.ts"
+import type { Postgres, Sql } from "../connections/Postgres.ts"
+import { PostgresError } from "../connections/PostgresError.ts"
 import * as Lsn from "../domain/Lsn.ts"
 
 /** A logical replication slot as the server shows it. */
@@ -34,12 +35,43 @@ export const read = Effect.fnUntraced(function*(sql: Sql, name: string) {
   return slot
 })
 
-/** Creates it for pgoutput; waits for transactions that are running now. Returns the position it starts from. */
-export const create = Effect.fnUntraced(function*(sql: Sql, name: string) {
-  const [row] = yield* sql.query<{ lsn: string }>(`Creating replication slot ${name}`,
-    "select lsn::text as lsn from pg_create_logical_replication_slot($1, 'pgoutput')", [name])
-  return Lsn.parse(row!.lsn)
-})
+/**
+ * Creates it for pgoutput; returns the position it starts from. The server waits for every transaction that writes at this moment, for each
+ * `waitMillis` at the most. Leaves no slot behind when it fails or is interrupted: the server's session would go on waiting, and then make it.
+ */
+export const create = (postgres: Postgres["Service"], name: string, waitMillis: number) =>
+  postgres.transaction((sql) =>
+    Effect.gen(function*() {
+      const doing = `Creating replication slot ${name}`
+      yield* sql.query(doing, "select set_config('lock_timeout', $1, true)", [`${waitMillis}`])
+      const [row] = yield* sql.query<{ lsn: string }>(doing,
+        "select lsn::text as lsn from pg_create_logical_replication_slot($1, 'pgoutput')", [name]).pipe(
+          Effect.onInterrupt(() => Effect.ignore(drop(postgres, name)))
+        )
+      return Lsn.parse(row!.lsn)
+    })).pipe(
+      Effect.catchIf((error) => error.code === lockNotAvailable, (error) =>
+        Effect.flatMap(writers(postgres), (open) =>
+          Effect.fail(
+            new PostgresError({
+              reason: error.reason,
+              code: error.code,
+              message: `${error.message}: a slot starts where no transaction is open that has written, and after ${waitMillis / 1_000} s one still is (${open}); `
+                + "end it, or wait for it, and do this again"
+            })
+          )))
+    )
+
+const lockNotAvailable = "55P03"
+
+/** The oldest sessions whose transactions have written, without what they said: statements hold values. */
+const writers = (sql: Sql) =>
+  Effect.map(
+    sql.query<{ session: string }>("Looking for open transactions", `
+      select concat_ws(', ', 'pid ' || pid, nullif(application_name, ''), state, 'since ' || date_trunc('second', xact_start)) as session
+      from pg_stat_activity where backend_xid is not null and pid <> pg_backend_pid() order by xact_start limit 3`),
+    (sessions) => sessions.length === 0 ? "it ended just now" : sessions.map(({ session }) => session).join("; ")
+  )
 
 /** Moves a slot that nobody reads; returns where it stands then. Fails with code 55006 while somebody reads it. */
 export const advance = Effect.fnUntraced(function*(sql: Sql, name: string, to: Lsn.Lsn) {

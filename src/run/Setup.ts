@@ -114,6 +114,9 @@ const makeTopics = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTable
   ]
 })
 
+/** Longer than a hub's transactions take; a person waits. */
+const writersWaitMillis = 20_000
+
 /**
  * Creates the slot and remembers it; the publication is there, because what commits while there is none is never decoded. Kafka
  * remembers first: a database that knows of an epoch alone would be one whose journal is lost. Topics may hold an earlier capture's
@@ -130,8 +133,7 @@ const begin = Effect.fnUntraced(function*(journal: Journal.Journal, wanted: Read
   const tails = yield* Tails.read(topics)
   const epoch = 1 + Math.max(epochBefore, tails.last?.epoch ?? 0)
   const sweeps = yield* sweepsOf(wanted.filter(({ hasKey, topic }) => hasKey && tails.has(topic)))
-  const start = yield* Slot.create(postgres, source.slot)
-  const remember = Effect.gen(function*() {
+  const remember = Effect.fnUntraced(function*(start: Lsn.Lsn) {
     const server = yield* Identity.readServer(postgres)
     const publication = yield* Publication.read(postgres, source.publication)
     const identity: CaptureState.Identity = {
@@ -149,8 +151,11 @@ const begin = Effect.fnUntraced(function*(journal: Journal.Journal, wanted: Read
         for (const sweep of sweeps) yield* rereads.request(sql, sweep)
       }))
   })
-  // A slot that nobody remembers would keep WAL for ever.
-  yield* remember.pipe(Effect.tapError(() => Effect.ignore(Slot.drop(postgres, source.slot))))
+  // A slot that nobody remembers would keep WAL for ever, and stop the next setup: so it is remembered even if we are asked to stop.
+  const start = yield* Effect.uninterruptibleMask((restore) =>
+    restore(Slot.create(postgres, source.slot, writersWaitMillis)).pipe(
+      Effect.tap((start) => Effect.tapError(remember(start), () => Effect.ignore(Slot.drop(postgres, source.slot))))
+    ))
   const swept = sweeps.length === 0 ? "" : `; then ${sweeps.length} topics that have records are rid of rows that are gone`
   return [`replication slot ${source.slot}: created at ${Lsn.format(start)}, epoch ${epoch}; \`cdc run\` reads the tables first, then follows it${swept}`]
 })

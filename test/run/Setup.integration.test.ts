@@ -1,6 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { disorder, envelope, withCapture } from "./CaptureFixture.ts"
+import pg from "pg"
+import * as Slot from "../../src/capture/Slot.ts"
+import { Postgres } from "../../src/connections/Postgres.ts"
+import { type CaptureUnderTest, disorder, envelope, withCapture } from "./CaptureFixture.ts"
 
 const tables = { tables: "public.a, public.b", ddl: "create table public.a (id int primary key); create table public.b (id int primary key)" }
 
@@ -66,4 +69,54 @@ describe("setting up and tearing down", () => {
         const made = yield* capture.sql("select (select count(*)::int from pg_publication) as publications, to_regnamespace('cdc') as schema")
         assert.deepStrictEqual(made[0], { publications: 0, schema: null })
       })))
+
+  it.live("stopped while its slot waits for a transaction, it ends at once and leaves no slot; then it can be run again", () =>
+    withCapture(tables, (capture) =>
+      Effect.gen(function*() {
+        const slot = `cdc_${capture.database.name}`
+        const slots = capture.sql<{ active: boolean }>(`select active from pg_replication_slots where slot_name = '${slot}'`)
+        yield* whileWriting(capture, () =>
+          Effect.gen(function*() {
+            const setup = yield* Effect.forkScoped(capture.setup)
+            yield* Effect.repeat(slots, { until: (found) => found.length === 1 })
+            yield* Effect.timeout(Fiber.interrupt(setup), "15 seconds") // the server itself would wait for the transaction's end
+            assert.deepStrictEqual(yield* slots, [])
+          }))
+        yield* capture.setup
+        assert.deepStrictEqual(yield* slots, [{ active: false }])
+      })))
+
+  it.live("stopped between its slot and what is remembered of it, it remembers it first", () =>
+    withCapture(tables, (capture) =>
+      Effect.gen(function*() {
+        const slots = capture.sql(`select from pg_replication_slots where slot_name = 'cdc_${capture.database.name}' and confirmed_flush_lsn is not null`)
+        const setup = yield* Effect.forkScoped(capture.setup)
+        yield* Effect.repeat(slots, { until: (found) => found.length === 1 })
+        yield* Fiber.interrupt(setup)
+        yield* capture.setup
+      })))
+
+  it.live("says whom a new slot waits for, and does not wait for ever", () =>
+    withCapture(tables, (capture) =>
+      whileWriting(capture, (pid) =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(capture.provide(Effect.flatMap(Postgres, (postgres) => Slot.create(postgres, `cdc_${capture.database.name}`, 200))))
+          assert.match(error.message, new RegExp(`Creating replication slot .* after 0\\.2 s one still is \\(.*pid ${pid}, writer, idle in transaction, since .*\\); end it`))
+          assert.deepStrictEqual(yield* capture.sql(`select from pg_replication_slots where slot_name = 'cdc_${capture.database.name}'`), [])
+        }))))
 })
+
+/** With a transaction open that has written; `pid`: of its session. */
+const whileWriting = <A, E, R>(capture: CaptureUnderTest, work: (pid: number) => Effect.Effect<A, E, R>) =>
+  Effect.acquireUseRelease(
+    Effect.promise(async () => {
+      const client = new pg.Client({ connectionString: capture.database.url, application_name: "writer" })
+      await client.connect()
+      const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid")
+      await client.query("begin")
+      await client.query("insert into public.a values (1000)")
+      return { client, pid: rows[0]!.pid }
+    }),
+    ({ pid }) => work(pid),
+    ({ client }) => Effect.promise(() => client.end())
+  )
