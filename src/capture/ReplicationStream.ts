@@ -8,7 +8,6 @@ import { CaptureError } from "./CaptureError.ts"
 import { ReplicationBuffer, type ReplicationConnection } from "./ReplicationBuffer.ts"
 import * as SessionSettings from "./SessionSettings.ts"
 import type { WalMessage } from "./WalMessage.ts"
-import { resnapshot } from "../domain/Remedy.ts"
 
 /**
  * The slot, held and read. One reader per slot: while this is open, every other one waits.
@@ -141,11 +140,7 @@ const startStatement = (slot: string, publication: string): string =>
   }, messages 'true')`
 
 const explainRefusal = (refused: PostgresError, { slot }: StreamOptions): CaptureError | PostgresError =>
-  refused.code === "42704" || refused.code === "55000"
-    ? new CaptureError({ reason: "gap", message: `${refused.message}. Changes since its last position are lost: ${resnapshot}.` })
-    : refused.isRetryable
-    ? interrupted(`Replication slot ${slot}: ${refused.message}`)
-    : refused
+  refused.isRetryable ? interrupted(`Replication slot ${slot}: ${refused.message}`) : refused
 
 const interrupted = (message: string) => new CaptureError({ reason: "interrupted", message })
 

@@ -1,4 +1,4 @@
-import { Effect, Exit, Latch, Scope } from "effect"
+import { Effect, Exit, Latch, Option, Scope } from "effect"
 import { CaptureError } from "../capture/CaptureError.ts"
 import * as CapturedTables from "../capture/CapturedTables.ts"
 import * as CaptureState from "../capture/CaptureState.ts"
@@ -39,7 +39,10 @@ import * as Watermarks from "./Watermarks.ts"
 import * as WithheldTables from "./WithheldTables.ts"
 
 /** From connecting to the first failure. The slot is taken, then the topics, and then their ends are read: nobody else writes after. */
-export const run: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres | Scope.Scope> = Effect.gen(function*() {
+export const run: Effect.Effect<never, CaptureFailure, AppConfig | Kafka | Postgres | Scope.Scope> = Effect.suspend(() =>
+  Effect.catchIf(session, (error) => error._tag === "PostgresError" && !error.isRetryable, whatBecameOfTheSlot))
+
+const session = Effect.gen(function*() {
   const { source } = yield* AppConfig
   const observer = yield* CaptureObserver
   const prepared = yield* prepare
@@ -78,6 +81,16 @@ const prepare = Effect.gen(function*() {
   const topics = new Map([...found].filter(([topic]) => !isOfEvents.has(topic)))
   const eventTopics = new Map([...found].filter(([topic]) => isOfEvents.has(topic)))
   return { before, catalogue, describe, eventTopics, generatedColumns, journal, state, tables, topics }
+})
+
+/** The server may refuse because of what became of the slot or the publication since it was looked at: then that is what is said. */
+const whatBecameOfTheSlot = Effect.fnUntraced(function*(refused: CaptureFailure) {
+  const { source } = yield* AppConfig
+  const journal = yield* Journal.open(source.slot)
+  const look = SlotCheck.look(CaptureState.make(source.stateSchema, source.slot), source, { journal: journal.read, tail: undefined, isReader: false })
+  const found = yield* Effect.option(look)
+  const refusal = Option.isSome(found) ? SlotCheck.refusalOf(found.value.state, source) : undefined
+  return yield* Effect.fail(refusal ?? refused)
 })
 
 type Prepared = Effect.Success<typeof prepare>

@@ -6,6 +6,7 @@ import * as CaptureObserver from "../../src/run/CaptureObserver.ts"
 import * as Setup from "../../src/run/Setup.ts"
 import { slotOf } from "../support/TestConfig.ts"
 import { createDatabase } from "../support/TestDatabase.ts"
+import { connection } from "./Rereading.ts"
 import { type CaptureUnderTest, disorder, envelope, finalState, withCapture } from "./CaptureFixture.ts"
 
 const items = { tables: "public.items", ddl: "create table public.items (id int primary key, pad text)" }
@@ -37,10 +38,12 @@ describe("the slot", () => {
         const slot = slotOf(capture.database.name)
         const first = yield* start(capture)
         yield* Fiber.interrupt(first)
+        yield* capture.sql(hungUp(slot))
         yield* capture.sql("insert into public.items values (1)")
         yield* capture.sql(`select pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`)
         const second = yield* stopsFor(capture, yield* capture.start, /beyond all that was confirmed .*somebody moved it/)
         yield* Fiber.interrupt(second)
+        yield* capture.sql(hungUp(slot))
         yield* capture.sql("insert into public.items values (2)")
         yield* capture.sql(`select pg_drop_replication_slot('${slot}')`)
         yield* capture.sql(`select pg_create_logical_replication_slot('${slot}', 'pgoutput')`)
@@ -63,6 +66,20 @@ describe("the slot", () => {
         const [known] = yield* capture.sql<{ oid: number; xmin: string }>("select oid, xmin::text from pg_publication")
         const { publication_oid: oid, publication_xmin: xmin } = JSON.parse(entry!.value!.toString())
         assert.deepStrictEqual({ oid, xmin }, known)
+      })))
+
+  it.live("may go between the look at it and its use: what became of it is said then", () =>
+    withCapture(items, (capture) =>
+      Effect.gen(function*() {
+        const slot = slotOf(capture.database.name)
+        yield* capture.setup
+        const holder = yield* connection(capture.database)
+        yield* Effect.promise(() => holder.query("begin; lock table cdc.capture in exclusive mode")) // takes no xid, which a new slot would wait for
+        const running = yield* capture.start
+        yield* capture.sql(untilSomebodyWaitsFor("cdc.capture"))
+        yield* capture.sql(`select pg_drop_replication_slot('${slot}')`)
+        yield* Effect.promise(() => holder.query("commit"))
+        yield* stopsFor(capture, running, /Replication slot .* is gone/)
       })))
 
   it.live("stops capture within seconds when its publication is altered or dropped, though nothing is written", () =>
@@ -114,8 +131,7 @@ describe("the slot", () => {
         ] as const
         for (const [index, [why, done]] of instants.entries()) {
           yield* Fiber.interrupt(running)
-          // Its walsender may still be on its way out; this waits until it is gone.
-          yield* capture.sql(`select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where slot_name = '${slot}' and active_pid is not null`)
+          yield* capture.sql(hungUp(slot))
           for (const statement of done.split(";")) yield* capture.sql(statement)
           yield* capture.sql(`delete from public.items where id = ${index + 1}`)
           running = yield* stopsFor(capture, yield* capture.start, why)
@@ -218,6 +234,15 @@ describe("the slot", () => {
         assert.deepStrictEqual(disorder(yield* capture.read("public.fence")), [])
       })))
 })
+
+/** Its walsender may still be on its way out; this waits until it is gone. */
+const hungUp = (slot: string): string =>
+  `select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where slot_name = '${slot}' and active_pid is not null`
+
+const untilSomebodyWaitsFor = (table: string): string => `
+  do $$ begin
+    while not exists (select from pg_locks where not granted and relation = '${table}'::regclass) loop perform pg_sleep(0.01); end loop;
+  end $$`
 
 /** Until no sweep is under way. */
 const sweptBy = (capture: CaptureUnderTest) =>
