@@ -1,4 +1,6 @@
 import { advice, type Check, error, type Finding, warning } from "../domain/Finding.ts"
+import type { Relation } from "../domain/RowChange.ts"
+import * as TableName from "../domain/TableName.ts"
 import type { SourceFacts, TableFacts } from "./SourceFacts.ts"
 
 /** What of the configuration the source is held against. */
@@ -163,27 +165,55 @@ const replicaIdentity = ({ frozenTables, tables }: SourceFacts): Check => {
   return { name: "replica identity", fine: "every table's old rows are sent with their key", findings: [...own, ...others] }
 }
 
-const identityProblem = ({ frozenPartitions, identity, name, relation }: TableFacts): ReadonlyArray<Finding> => {
+const identityProblem = (table: TableFacts): ReadonlyArray<Finding> => {
+  const { identity, name, relation } = table
   if (relation === undefined) return []
-  const findings = frozenPartitions.map((partition) =>
-    error(`Partition ${partition}`, "has no replica identity, so Postgres rejects the hub's UPDATEs and DELETEs once it is published",
-      `give it a primary key, or ALTER TABLE ${partition} REPLICA IDENTITY FULL`))
+  const findings = partitionProblems(table, relation)
   if (identity.length === 0) {
     return [...findings, error(`Table ${name}`, "has no replica identity, so Postgres would reject the hub's UPDATEs and DELETEs once it is published",
       relation.key.length > 0 ? `ALTER TABLE ${name} REPLICA IDENTITY DEFAULT (its primary key)` : `give it a primary key, or ALTER TABLE ${name} REPLICA IDENTITY FULL`)]
   }
-  const outside = relation.key.map((index) => relation.columns[index]!.name).filter((column) => !identity.includes(column))
-  if (outside.length === 0) return findings
-  return [...findings, error(`Table ${name}`, `sends its replica identity without its key column ${outside.join(", ")}, so deletes would have no key`,
-    `ALTER TABLE ${name} REPLICA IDENTITY DEFAULT (or FULL)`)]
+  const outside = keyOutside(relation, identity)
+  return outside.length === 0 ? findings : [...findings, withoutItsKey(`Table ${name}`, outside, name)]
 }
+
+const partitionProblems = ({ partitions }: TableFacts, relation: Relation): ReadonlyArray<Finding> => {
+  const partial = partitions.filter(({ isFull }) => !isFull)
+  const good: Array<string> = []
+  const findings = partial.flatMap(({ identity, name }): ReadonlyArray<Finding> => {
+    if (identity.length === 0) {
+      return [error(`Partition ${name}`, "has no replica identity, so Postgres rejects the hub's UPDATEs and DELETEs once it is published",
+        `give it a primary key, or ALTER TABLE ${name} REPLICA IDENTITY FULL`)]
+    }
+    const outside = keyOutside(relation, identity)
+    if (outside.length > 0) return [withoutItsKey(`Partition ${name}`, outside, name)]
+    good.push(name)
+    return []
+  })
+  if (relation.replicaIdentity !== "f" || good.length === 0) return findings
+  const [which, like] = good.length === 1 ? [`partition ${good[0]!} is`, ""] : [`partitions ${some(good)} are`, ", and the others alike"]
+  return [...findings, warning(`Table ${TableName.format(relation)}`,
+    `is REPLICA IDENTITY FULL, and its ${which} not: Postgres goes by the partition's own, and sends no more than the key of old rows`,
+    `ALTER TABLE ${good[0]!} REPLICA IDENTITY FULL${like}`)]
+}
+
+const keyOutside = ({ columns, key }: Relation, identity: ReadonlyArray<string>): ReadonlyArray<string> =>
+  key.map((index) => columns[index]!.name).filter((column) => !identity.includes(column))
+
+const withoutItsKey = (thing: string, outside: ReadonlyArray<string>, name: string): Finding =>
+  error(thing, `sends its replica identity without its key column ${outside.join(", ")}, so deletes would have no key`,
+    `ALTER TABLE ${name} REPLICA IDENTITY DEFAULT (or FULL)`)
+
+/** With all of its old values: a partitioned table's rows come as its partitions send them. */
+const sendsOldRows = ({ partitions, relation }: TableFacts): boolean =>
+  partitions.length > 0 ? partitions.every(({ isFull }) => isFull) : relation?.replicaIdentity === "f"
 
 /**
  * A large value that an update did not touch is not sent again, and stands in the topic as a placeholder: once compaction took the
  * record that had it, the topic lacks it. Not under FULL, where it comes with the old row.
  */
 const largeValues = ({ tables }: SourceFacts): Check => {
-  const possible = tables.filter(({ largeColumns, relation }) => relation !== undefined && relation.replicaIdentity !== "f" && largeColumns.length > 0)
+  const possible = tables.filter((table) => table.relation !== undefined && !sendsOldRows(table) && table.largeColumns.length > 0)
   const actual = possible.filter(({ hasLargeValues }) => hasLargeValues)
   const later = possible.filter(({ hasLargeValues }) => !hasLargeValues)
   const findings = actual.map(({ largeColumns, name }) =>

@@ -43,14 +43,23 @@ export interface TableFacts {
   readonly hasRowFilter: boolean
   /** Published only in part. */
   readonly hasColumnList: boolean
-  /** Partitions of which Postgres would refuse UPDATE and DELETE. */
-  readonly frozenPartitions: ReadonlyArray<string>
+  /** Of a partitioned table its leaves: Postgres goes by each one's own replica identity, whatever the root's is. */
+  readonly partitions: ReadonlyArray<PartitionFacts>
   /** Columns outside of the key that Postgres may store out of line, and so not send again. */
   readonly largeColumns: ReadonlyArray<string>
   /** There are values out of line now. */
   readonly hasLargeValues: boolean
   /** Columns added with a default since capture was set up: rows written before lack them in the topic. */
   readonly addedWithDefault: ReadonlyArray<string>
+}
+
+export interface PartitionFacts {
+  /** As Postgres spells it. */
+  readonly name: string
+  /** REPLICA IDENTITY FULL. */
+  readonly isFull: boolean
+  /** Columns of the old row that Postgres sends if it is not FULL; none: it would refuse UPDATE and DELETE. */
+  readonly identity: ReadonlyArray<string>
 }
 
 export interface SourceNames {
@@ -75,7 +84,7 @@ export const read = Effect.fnUntraced(function*(sql: Sql, host: string, names: S
   const frozen = yield* sql.query<{ name: string }>(`Checking the tables of publication ${names.publication}`, `
     select format('%I.%I', schemaname, tablename) as name from pg_publication_tables
     join pg_namespace n on n.nspname = schemaname join pg_class c on c.relnamespace = n.oid and c.relname = tablename
-    where pubname = $1 and c.relkind = 'r' and ${isFrozen("c")} order by 1`, [names.publication])
+    where pubname = $1 and c.relkind = 'r' and ${isFrozen} order by 1`, [names.publication])
   return {
     host,
     server,
@@ -116,7 +125,7 @@ const readTables = Effect.fnUntraced(function*(sql: Sql, names: SourceNames, pub
       isOwned: row.owned,
       hasRowFilter: row.filtered,
       hasColumnList: row.listed,
-      frozenPartitions: row.frozen_partitions,
+      partitions: row.partitions,
       largeColumns: row.large_columns.filter((column) => !key.includes(column)),
       hasLargeValues: row.has_large_values,
       addedWithDefault: added.get(name) ?? []
@@ -125,16 +134,18 @@ const readTables = Effect.fnUntraced(function*(sql: Sql, names: SourceNames, pub
 })
 
 /** Postgres refuses UPDATE and DELETE of a published table without a replica identity. Source: execReplication.c, CheckCmdReplicaIdentity. */
-const isFrozen = (alias: string): string => `
-  (${alias}.relreplident = 'n'
-    or (${alias}.relreplident = 'd' and not exists (select from pg_index where indrelid = ${alias}.oid and indisprimary))
-    or (${alias}.relreplident = 'i' and not exists (select from pg_index where indrelid = ${alias}.oid and indisreplident)))`
+const isFrozen = `
+  (c.relreplident = 'n'
+    or (c.relreplident = 'd' and not exists (select from pg_index where indrelid = c.oid and indisprimary))
+    or (c.relreplident = 'i' and not exists (select from pg_index where indrelid = c.oid and indisreplident)))`
 
 const tablesStatement = `
   select coalesce(has_table_privilege(c.oid, 'select'), false) as readable, coalesce(pg_has_role(c.relowner, 'usage'), false) as owned,
     coalesce(pr.prqual is not null, false) as filtered, coalesce(pr.prattrs is not null, false) as listed,
-    array(select format('%I.%I', l.relnamespace::regnamespace::text, l.relname) from pg_partition_tree(c.oid) p join pg_class l on l.oid = p.relid
-      where p.isleaf and l.oid <> c.oid and ${isFrozen("l")}) as frozen_partitions,
+    (select coalesce(json_agg(json_build_object('name', format('%I.%I', l.relnamespace::regnamespace::text, l.relname), 'isFull', l.relreplident = 'f',
+        'identity', array(select attname::text from pg_index i join pg_attribute on attrelid = i.indrelid and attnum = any (i.indkey)
+          where i.indrelid = l.oid and case l.relreplident when 'd' then indisprimary when 'i' then indisreplident else false end)) order by l.relname), '[]')
+      from pg_partition_tree(c.oid) p join pg_class l on l.oid = p.relid where p.isleaf and l.oid <> c.oid) as partitions,
     array(select attname::text from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped and attlen = -1 and attstorage <> 'p'
       and (atttypmod = -1 or atttypmod > 2000) order by attnum) as large_columns,
     exists (select from pg_class l where l.reltoastrelid <> 0 and pg_relation_size(l.reltoastrelid) > 0
@@ -173,7 +184,7 @@ interface StoredTable {
   readonly owned: boolean
   readonly filtered: boolean
   readonly listed: boolean
-  readonly frozen_partitions: ReadonlyArray<string>
+  readonly partitions: ReadonlyArray<PartitionFacts>
   readonly large_columns: ReadonlyArray<string>
   readonly has_large_values: boolean
 }

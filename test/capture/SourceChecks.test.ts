@@ -7,7 +7,7 @@ const relation = { oid: 1, schema: "public", table: "people", replicaIdentity: "
 ] }
 const people: TableFacts = {
   name: "public.people", relation, identity: ["id"], isReadable: true, isOwned: true, hasRowFilter: false, hasColumnList: false,
-  frozenPartitions: [], largeColumns: [], hasLargeValues: false, addedWithDefault: []
+  partitions: [], largeColumns: [], hasLargeValues: false, addedWithDefault: []
 }
 
 const healthy: SourceFacts = {
@@ -72,11 +72,25 @@ describe("a source's checks", () => {
     expect(found({}, { walSenderTimeoutSeconds: 3, statusIntervalSeconds: 2 })).toEqual(["timeouts: error"])
   })
 
+  it("go by each partition's own replica identity, which is what Postgres goes by", () => {
+    const partition = (name: string, isFull: boolean, ...identity: ReadonlyArray<string>) => ({ name: `public.${name}`, isFull, identity })
+    const parted = (identity: "d" | "f", ...partitions: TableFacts["partitions"]): ReadonlyArray<string> =>
+      checkSource({ ...healthy, tables: [{ ...people, relation: { ...relation, replicaIdentity: identity }, partitions, largeColumns: ["bio"] }] }, expected)
+        .flatMap(({ findings, name }) => findings.map(({ severity, thing }) => `${name}: ${severity}: ${thing}`))
+    expect(parted("f", partition("p1", true), partition("p2", true))).toEqual([])
+    expect(parted("f", partition("p1", true), partition("p2", false, "id"))).toEqual(
+      ["replica identity: warning: Table public.people", "large values: advice: Table public.people"])
+    expect(parted("f", partition("p1", false, "id"), partition("p2", false, "id"))).toEqual(
+      ["replica identity: warning: Table public.people", "large values: advice: Table public.people"])
+    expect(parted("d", partition("p1", false, "id"), partition("p2", false, "code"))).toEqual(
+      ["replica identity: error: Partition public.p2", "large values: advice: Table public.people"])
+  })
+
   it("name a remedy for everything", () => {
     const everything: SourceFacts = {
       ...healthy, ...server({ version: 140_000, wal_level: "minimal", may_replicate: false, slots: 10 }), host: "x-pooler.y", walSenders: { used: 10, max: 10 },
       settings: new Map([["max_slot_wal_keep_size", 1], ["idle_replication_slot_timeout", 1], ["statement_timeout", 1]]), frozenTables: ["public.stranger"],
-      tables: [{ ...people, isReadable: false, identity: [], frozenPartitions: ["public.people_1"], addedWithDefault: ["late"], hasRowFilter: true, hasColumnList: true, largeColumns: ["bio"] }],
+      tables: [{ ...people, isReadable: false, identity: [], partitions: [{ name: "public.people_1", isFull: false, identity: [] }], addedWithDefault: ["late"], hasRowFilter: true, hasColumnList: true, largeColumns: ["bio"] }],
       publication: { ...publication(), missingOperations: ["delete"], tables: new Set() }
     }
     const findings = checkSource(everything, { walSenderTimeoutSeconds: 1, statusIntervalSeconds: 2 }).flatMap((check) => check.findings)

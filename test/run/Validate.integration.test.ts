@@ -47,11 +47,15 @@ describe("validate", () => {
 
   it.live("names every table that capture, or the source's own writes, would fail on, with its remedy", () =>
     withCapture({
-      tables: "public.people, public.log, public.gone, public.odd, public.parts",
+      tables: "public.people, public.log, public.gone, public.odd, public.parts, public.keyed",
       ddl: `${people.ddl}; create table public.log (line text);
         create table public.odd (id int primary key, code int not null unique); alter table public.odd replica identity using index odd_code_key;
         create table public.parts (id int, at int) partition by range (at); alter table public.parts replica identity full;
-        create table public.parts_1 partition of public.parts for values from (0) to (10)`
+        create table public.parts_1 partition of public.parts for values from (0) to (10);
+        create table public.keyed (id int primary key, code int not null) partition by range (id); alter table public.keyed replica identity full;
+        create table public.keyed_1 partition of public.keyed for values from (0) to (10);
+        create table public.keyed_2 partition of public.keyed for values from (10) to (20); create unique index keyed_2_code on public.keyed_2 (code);
+        alter table public.keyed_2 replica identity using index keyed_2_code`
     }, (capture) =>
       Effect.gen(function*() {
         const found = yield* findings(capture)
@@ -60,12 +64,14 @@ describe("validate", () => {
           "replica identity": [
             "error: Table public.log has no replica identity, so Postgres would reject the hub's UPDATEs and DELETEs once it is published",
             "error: Table public.odd sends its replica identity without its key column id, so deletes would have no key",
-            "error: Partition public.parts_1 has no replica identity, so Postgres rejects the hub's UPDATEs and DELETEs once it is published"
+            "error: Partition public.parts_1 has no replica identity, so Postgres rejects the hub's UPDATEs and DELETEs once it is published",
+            "error: Partition public.keyed_2 sends its replica identity without its key column id, so deletes would have no key",
+            "warning: Table public.keyed is REPLICA IDENTITY FULL, and its partition public.keyed_1 is not: Postgres goes by the partition's own, and sends no more than the key of old rows"
           ]
         })
         for (const { remedy } of [...found.values()].flat()) assert.match(remedy, /ALTER TABLE|create it|set it|REPLICA IDENTITY|cdc setup/)
         const error = yield* Effect.flip(capture.setup) as Effect.Effect<{ message: string }>
-        assert.match(error.message, /^4 things are in the way:\n- Table public\.gone .*\n- Table public\.log .*\n- Table public\.odd .*\n- Partition public\.parts_1 /)
+        assert.match(error.message, /^5 things are in the way:\n- Table public\.gone .*\n- Table public\.log .*\n- Table public\.odd .*\n- Partition public\.parts_1 .*\n- Partition public\.keyed_2 /)
       })))
 
   it.live("sees what was done to the publication, and tables that Postgres would freeze through it", () =>
