@@ -2,6 +2,7 @@ import { Console, Effect } from "effect"
 import { execFile } from "node:child_process"
 import { existsSync, readFileSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { EmbeddedServerError } from "./EmbeddedServerError.ts"
 
@@ -11,7 +12,7 @@ export interface KafkaDistribution {
   readonly classPath: string
 }
 
-const pom = new URL("kafka/pom.xml", import.meta.url).pathname
+const pom = fileURLToPath(new URL("kafka/pom.xml", import.meta.url))
 export const version = /<kafka\.version>(.*)<\/kafka\.version>/.exec(readFileSync(pom, "utf8"))![1]!
 
 /** Has Maven fetch the jars at first use, into `<directory>/kafka-<version>`. Needs Java 17; Maven only to fetch. */

@@ -1,19 +1,20 @@
 import { spawn } from "node:child_process"
-import { writeFileSync } from "node:fs"
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "vitest"
 
-const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
+const root = fileURLToPath(new URL("../..", import.meta.url))
+const main = join(root, "src/main.ts")
 
 /** Nothing listens on port 1. */
 const nowhere = { DATABASE_URL: "postgres://somebody:secret@127.0.0.1:1/hub", KAFKA_BROKERS: "127.0.0.1:1" }
 
-const cdc = (args: ReadonlyArray<string>, env: Record<string, string> = nowhere) =>
+const cdc = (args: ReadonlyArray<string>, env: Record<string, string> = nowhere, program = main) =>
   new Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>((resolve) => {
     const { PATH = "" } = process.env
-    const child = spawn(process.execPath, [main, ...args], { env: { PATH, ...env }, stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(process.execPath, [program, ...args], { env: { PATH, ...env }, stdio: ["ignore", "pipe", "pipe"] })
     let [stdout, stderr] = ["", ""]
     child.stdout.on("data", (data) => stdout += data)
     child.stderr.on("data", (data) => stderr += data)
@@ -48,6 +49,21 @@ describe.concurrent("the command line", { timeout: 60_000 }, () => { // a second
       assert.strictEqual(code, 2)
     })
   }
+
+  it("works from a directory whose name has what URLs spell otherwise", async () => {
+    const parent = mkdtempSync(join(tmpdir(), "cdc-clone-"))
+    try {
+      const clone = join(parent, "my clone, 50% of é#1")
+      mkdirSync(clone)
+      for (const part of ["src", "pipelines", "config", "package.json"]) cpSync(join(root, part), join(clone, part), { recursive: true })
+      symlinkSync(join(root, "node_modules"), join(clone, "node_modules"))
+      const { code, stderr } = await cdc(["setup"], nowhere, join(clone, "src/main.ts"))
+      assert.match(stderr, /is Postgres up/)
+      assert.strictEqual(code, 3)
+    } finally {
+      rmSync(parent, { recursive: true })
+    }
+  })
 
   it("a wrong option: named, exit 2", async () => {
     const file = join(tmpdir(), `cdc-wrong-${process.pid}.yaml`)

@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import pg from "pg"
 import * as EmbeddedKafka from "../../src/embedded/EmbeddedKafka.ts"
 import * as EmbeddedPostgres from "../../src/embedded/EmbeddedPostgres.ts"
@@ -30,7 +31,7 @@ const walSenderTimeoutSeconds = 3
 
 export const make = async (): Promise<World> => {
   const directory = mkdtempSync(join(tmpdir(), "cdc-soak-"))
-  const data = new URL("../../.data/", import.meta.url).pathname
+  const data = fileURLToPath(new URL("../../.data/", import.meta.url))
   const [postgres, kafka] = await Promise.all([makePostgres(join(directory, "postgres")), makeKafka(join(directory, "kafka"), data)])
   const environment = {
     DATABASE_URL: through(postgres.databaseUrl, postgres.network.port),

@@ -1,6 +1,7 @@
 import { Effect, Exit, Scope } from "effect"
 import { closeSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import type { TestProject } from "vitest/node"
 import * as EmbeddedKafka from "../../src/embedded/EmbeddedKafka.ts"
 import * as EmbeddedPostgres from "../../src/embedded/EmbeddedPostgres.ts"
@@ -40,7 +41,7 @@ export default async function(project: TestProject): Promise<() => Promise<void>
   }
 }
 
-const data = new URL("../../.data/", import.meta.url).pathname
+const data = fileURLToPath(new URL("../../.data/", import.meta.url))
 const debianPostgres15 = "/usr/lib/postgresql/15/bin"
 /** What is written here is gone after the run anyway. */
 const fast = { fsync: "off", synchronous_commit: "off", full_page_writes: "off" }
