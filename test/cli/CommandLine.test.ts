@@ -6,15 +6,15 @@ import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "vitest"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
-const main = join(root, "src/main.ts")
+const command = join(root, "bin/cdc")
 
 /** Nothing listens on port 1. */
 const nowhere = { DATABASE_URL: "postgres://somebody:secret@127.0.0.1:1/hub", KAFKA_BROKERS: "127.0.0.1:1" }
 
-const cdc = (args: ReadonlyArray<string>, env: Record<string, string> = nowhere, program = main) =>
+const cdc = (args: ReadonlyArray<string>, env: Record<string, string> = nowhere, program = command) =>
   new Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>((resolve) => {
     const { PATH = "" } = process.env
-    const child = spawn(process.execPath, [program, ...args], { env: { PATH, ...env }, stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(program, args, { env: { PATH, ...env }, stdio: ["ignore", "pipe", "pipe"] })
     let [stdout, stderr] = ["", ""]
     child.stdout.on("data", (data) => stdout += data)
     child.stderr.on("data", (data) => stderr += data)
@@ -55,9 +55,9 @@ describe.concurrent("the command line", { timeout: 60_000 }, () => { // a second
     try {
       const clone = join(parent, "my clone, 50% of é#1")
       mkdirSync(clone)
-      for (const part of ["src", "pipelines", "config", "package.json"]) cpSync(join(root, part), join(clone, part), { recursive: true })
+      for (const part of ["bin", "scripts", "src", "pipelines", "config", "patches", "package.json", "package-lock.json"]) cpSync(join(root, part), join(clone, part), { recursive: true })
       symlinkSync(join(root, "node_modules"), join(clone, "node_modules"))
-      const { code, stderr } = await cdc(["setup"], nowhere, join(clone, "src/main.ts"))
+      const { code, stderr } = await cdc(["setup"], nowhere, join(clone, "bin/cdc"))
       assert.match(stderr, /is Postgres up/)
       assert.strictEqual(code, 3)
     } finally {

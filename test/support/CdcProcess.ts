@@ -3,7 +3,7 @@ import { once } from "node:events"
 import { createServer } from "node:net"
 import { fileURLToPath } from "node:url"
 
-const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
+const command = fileURLToPath(new URL("../../bin/cdc", import.meta.url))
 
 /** A `cdc` process of its own, as a user would start it; what it says is kept for the message of a failing test. */
 export interface CdcProcess {
@@ -16,8 +16,9 @@ export interface CdcProcess {
 }
 
 /** `program`: another version's `main.ts`. */
-export const startCdc = (verb: ReadonlyArray<string>, environment: Readonly<Record<string, string>>, program = main): CdcProcess => {
-  const child = spawn(process.execPath, [program, ...verb], {
+export const startCdc = (verb: ReadonlyArray<string>, environment: Readonly<Record<string, string>>, program?: string): CdcProcess => {
+  const [file, args] = program === undefined ? [command, verb] : [process.execPath, [program, ...verb]]
+  const child = spawn(file, args, {
     env: { ...process.env, ...environment },
     stdio: ["ignore", "pipe", "pipe"]
   })
