@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { newestApi } from "../connections/Kafka.ts"
 import { fromCause, type KafkaError } from "../connections/KafkaError.ts"
 import type { OutgoingRecord } from "../domain/OutgoingRecord.ts"
+import { BatchMemory } from "./BatchMemory.ts"
 import type { ProducerIdentity } from "./Fence.ts"
 import * as ProduceRequest from "./ProduceRequest.ts"
 import * as RecordBatch from "./RecordBatch.ts"
@@ -21,6 +22,8 @@ export interface FencedProducer {
 export const make = (client: Base, { epoch, producerId }: ProducerIdentity, compression: RecordBatch.Compression): FencedProducer => {
   /** By topic and partition: the number of records sent before. */
   const sequences = new Map<string, number>()
+  /** Of one send after the other: what is acknowledged has left it. After a failed one nothing is sent any more. */
+  const memory = new BatchMemory()
 
   const sendTo = async (leader: Connection, shares: ReadonlyArray<Share>) => {
     const { version } = await newestApi<API<Array<unknown>, unknown>>(client, "Produce")
@@ -30,7 +33,7 @@ export const make = (client: Base, { epoch, producerId }: ProducerIdentity, comp
       partition,
       bytes: await RecordBatch.encode(records, {
         producerId, producerEpoch: epoch, compression, timestampMillis, firstSequence: sequences.get(placeOf(topic, partition)) ?? 0
-      })
+      }, (bytes) => memory.take(bytes))
     })))
     const answer = await ProduceRequest.make(version)(leader, batches)
     for (const { partition, records, topic } of shares) {
@@ -42,6 +45,7 @@ export const make = (client: Base, { epoch, producerId }: ProducerIdentity, comp
   }
 
   const sendAll = async (records: ReadonlyArray<OutgoingRecord>) => {
+    memory.reuse()
     const shares = sharesOf(records)
     const metadata = await client.metadata({ topics: [...new Set(shares.map(({ topic }) => topic))], metadataMaxAge: leadersHoldMillis })
     const byLeader = Map.groupBy(shares, ({ partition, topic }) => metadata.topics.get(topic)!.partitions[partition]!.leader)

@@ -14,21 +14,24 @@ export interface BatchOptions {
   readonly compression: Compression
 }
 
+/** Gives so many bytes, of any content. */
+export type Allocate = (bytes: number) => Buffer
+
 /**
  * The records of one partition as Kafka stores them, record batch format 2: built in one piece of memory, which the client's own encoder
- * makes of six small ones per record. Not empty.
+ * makes of six small ones per record. Not empty. The memory comes from `allocate`.
  * Source: https://kafka.apache.org/documentation/#recordbatch
  */
-export const encode = async (records: ReadonlyArray<OutgoingRecord>, options: BatchOptions): Promise<Buffer> => {
+export const encode = async (records: ReadonlyArray<OutgoingRecord>, options: BatchOptions, allocate: Allocate = Buffer.allocUnsafe): Promise<Buffer> => {
   const algorithm = compressionsAlgorithms[options.compression]
   const lengths = records.map(recordLength)
   const recordsBytes = lengths.reduce((sum, length) => sum + varIntLength(length) + length, 0)
   if (algorithm.bitmask === 0) {
-    const batch = Buffer.allocUnsafe(headerBytes + recordsBytes)
+    const batch = allocate(headerBytes + recordsBytes)
     writeRecords(batch, headerBytes, records, lengths)
     return finish(batch, records.length, algorithm.bitmask, options)
   }
-  const plain = Buffer.allocUnsafe(recordsBytes)
+  const plain = allocate(recordsBytes)
   writeRecords(plain, 0, records, lengths)
   const compressed = await compress(algorithm, plain)
   return finish(Buffer.concat([Buffer.allocUnsafe(headerBytes), compressed]), records.length, algorithm.bitmask, options)
