@@ -5,10 +5,10 @@ import { makeAnnouncedStore } from "./AnnouncedStore.ts"
 import { newsOf } from "./Announcing.ts"
 import type { Group } from "./Pipeline.ts"
 import type { StateTables } from "./StateTables.ts"
-import type { WantedRow, WriteOutcome } from "./TargetWriter.ts"
+import type { WantedRow } from "./TargetWriter.ts"
 
-/** Tells of rows, once it is known what became of them. */
-type Tell = (outcome: WriteOutcome) => Effect.Effect<void, PostgresError>
+/** Tells of rows, once it is known which were written and which were as wanted. */
+type Tell = (rows: { readonly changed: ReadonlyArray<string>; readonly equal: ReadonlyArray<string> }) => Effect.Effect<void, PostgresError>
 
 /**
  * Announces the rows of a group in the transaction that writes them. What was told before is read before the hub's rows are held. Rows that

@@ -15,15 +15,34 @@ export const lockWaitMillis = 50
 /** Longer than any pause of a process that lives. */
 const stoppedMillis = 2_000
 
-/** Rows that are written in some 40 ms, so that who deletes or edits one of them waits for less than 100 ms, commit included. */
+/** What the writing of rows may take, so that who deletes or edits one of them waits for less than 100 ms, commit included. */
+const targetMillis = 40
+/** Written in less than that on any machine that is not overloaded. */
 const maxRows = 1_500
+/** As many always get on, however slow the machine is. */
+const minRows = 50
 
-/** Parts rows into those that one transaction may hold, beside what it was given before, and those that must wait for another one. */
-export const makeAllowance = (): <Row>(rows: ReadonlyArray<Row>) => readonly [now: ReadonlyArray<Row>, later: ReadonlyArray<Row>] => {
-  let left = maxRows
-  return (rows) => {
-    const now = rows.slice(0, left)
+/** How many rows of the hub one transaction may hold, by how long those before it took to write theirs: a bound in time, not in rows. */
+export const makePace = () => {
+  let rows = maxRows
+  return {
+    get rows(): number {
+      return rows
+    },
+    /** Slows down at once, by a half at the most (one slow transaction may be the machine's), and quickens again in steps. */
+    wrote: (millis: number): void => {
+      const factor = millis > targetMillis ? Math.max(0.5, targetMillis / millis) : 1.25
+      rows = Math.min(maxRows, Math.max(minRows, Math.floor(rows * factor)))
+    }
+  }
+}
+
+/** Parts changes into those that one transaction may hold, beside what it was given before, and those that must wait for another one. */
+export const makeAllowance = (rows: number): <Change>(changes: ReadonlyArray<Change>) => readonly [now: ReadonlyArray<Change>, later: ReadonlyArray<Change>] => {
+  let left = rows
+  return (changes) => {
+    const now = changes.slice(0, left)
     left -= now.length
-    return [now, rows.slice(now.length)]
+    return [now, changes.slice(now.length)]
   }
 }

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Duration, Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import * as TableName from "../domain/TableName.ts"
@@ -6,10 +6,11 @@ import { makeAnnouncer } from "./Announcer.ts"
 import type { Folded } from "./Folding.ts"
 import { groupId, type GroupKey } from "./GroupStore.ts"
 import * as Holding from "./Holding.ts"
-import { makeMirrorWriter, mirrorKey } from "./MirrorWriter.ts"
+import { makeMirrorWriter } from "./MirrorWriter.ts"
+import { makePendingKeys } from "./PendingKeys.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { StateTables } from "./StateTables.ts"
-import { type Cell, makeTargetWriter } from "./TargetWriter.ts"
+import { type Cell, makeTargetWriter, type PlannedChange, type WantedRow } from "./TargetWriter.ts"
 
 /** What became of the hub's rows. */
 export interface HubOutcome {
@@ -25,12 +26,15 @@ export interface HubOutcome {
 
 export const nothingWritten: HubOutcome = { written: 0, orphans: 0, overwritten: 0, held: new Map() }
 
-/** Writes what follows from state into the hub, with what there is to remember and to tell of it, in the caller's transaction. */
+/** Writes what follows from state into the hub, with what there is to remember and to tell of it, in the caller's transaction; what can't be written now becomes pending. */
 export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
   const groups = Object.entries(pipeline.groups)
   const writers = new Map(groups.map(([name, { target }]) => [name, makeTargetWriter(target)]))
   const announcers = new Map(groups.map(([name, group]) => [name, makeAnnouncer(tables, pipeline.name, group)]))
   const mirror = pipeline.mirror === undefined ? undefined : makeMirrorWriter(pipeline, pipeline.mirror, tables)
+  const mirrorTable = mirror === undefined ? undefined : TableName.format(mirror.target.table)
+  const pending = makePendingKeys(tables, pipeline.name)
+  const pace = Holding.makePace()
 
   /** A key once managed stays so, whatever becomes of the state. */
   const remember = (sql: Sql, { newlyManaged }: Folded) =>
@@ -39,6 +43,19 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
       `insert into ${tables.managed} (pipeline, target, key) select $1, * from unnest($2::text[], $3::text[]) on conflict do nothing`,
       [pipeline.name, newlyManaged.map(({ group }) => TableName.format(pipeline.groups[group]!.target.table)), newlyManaged.map(({ key }) => key)]
     )
+
+  /** What is to be written of a group's rows, and what writes it and tells of it. */
+  const planGroup = Effect.fnUntraced(function*(sql: Sql, name: string, rows: ReadonlyArray<WantedRow>) {
+    const tell = yield* announcers.get(name)!.begin(sql, rows)
+    const writer = writers.get(name)!
+    const { changes, equal, orphans } = yield* writer.plan(sql, rows)
+    return {
+      table: TableName.format(writer.target.table),
+      changes,
+      orphans: orphans.length,
+      write: (now: ReadonlyArray<PlannedChange>) => Effect.tap(writer.write(sql, now), ({ changed }) => tell({ changed, equal }))
+    }
+  })
 
   return {
     /** The instants (µs) that rows say they were evaluated for, by `groupId`. */
@@ -52,6 +69,11 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
 
     remember,
 
+    /** How many rows one transaction would hold now. */
+    get rowsAtOnce(): number {
+      return pace.rows
+    },
+
     /** What would have to be written, by table. Reads only. */
     compare: Effect.fnUntraced(function*(sql: Sql, folded: Folded): Effect.fn.Return<ReadonlyMap<string, ReadonlyArray<Cell>>, PostgresError> {
       const cells = new Map<string, ReadonlyArray<Cell>>()
@@ -60,29 +82,45 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
       return cells
     }),
 
-    /** To be called last in its transaction, so that the hub's rows are held for as short as possible. */
+    /**
+     * To be called last in its transaction. All that can be found out, and what must wait for another transaction, is known and noted
+     * before the first row of the hub is held; from then on there is nothing but the writing, what tells of it, and the keys of rows that were held.
+     */
     write: Effect.fnUntraced(function*(sql: Sql, folded: Folded): Effect.fn.Return<HubOutcome, PostgresError> {
       yield* remember(sql, folded)
-      const announcements = yield* Effect.forEach([...folded.rows], ([name, rows]) => Effect.map(announcers.get(name)!.begin(sql, rows), (tell) => [name, tell] as const))
-      const tellOf = new Map(announcements)
+      const plans = yield* Effect.forEach([...folded.rows], ([name, rows]) => planGroup(sql, name, rows))
+      const mirrorPlan = mirror === undefined || folded.mirrors.length === 0 ? [] : yield* mirror.plan(sql, folded.mirrors)
+      const allow = Holding.makeAllowance(pace.rows)
+      const parts = plans.map((plan) => ({ plan, parted: allow(plan.changes) }))
+      const [mirrorsNow, mirrorsLater] = allow(mirrorPlan)
+      const later = new Map(parts.map(({ parted, plan }) => [plan.table, parted[1].map(({ key }) => key)]))
+      if (mirror !== undefined) later.set(mirrorTable!, mirrorsLater.map(({ name }) => name))
+      yield* pending.add(sql, later)
+
       yield* Holding.begin(sql)
-      const allow = Holding.makeAllowance()
-      const outcome = { written: 0, orphans: 0, overwritten: folded.overwritten, held: new Map<string, ReadonlyArray<string>>() }
-      for (const [name, rows] of folded.rows) {
-        const [now, later] = allow(rows)
-        const written = yield* writers.get(name)!.write(sql, now)
-        yield* tellOf.get(name)!(written)
-        outcome.written += written.written
-        outcome.orphans += written.orphans.length
-        outcome.held.set(TableName.format(pipeline.groups[name]!.target.table), [...written.held, ...later.map(({ key }) => key)])
+      const [took, outcome] = yield* Effect.timed(Effect.gen(function*() {
+        const held = new Map<string, ReadonlyArray<string>>()
+        let written = 0
+        for (const { parted: [now], plan } of parts) {
+          const wrote = yield* plan.write(now)
+          written += wrote.changed.length
+          held.set(plan.table, wrote.held)
+        }
+        if (mirror !== undefined && mirrorsNow.length > 0) {
+          const wrote = yield* mirror.write(sql, mirrorsNow)
+          written += wrote.written
+          held.set(mirrorTable!, wrote.held)
+        }
+        yield* pending.add(sql, held)
+        return { written, held }
+      }))
+      pace.wrote(Duration.toMillis(took))
+      return {
+        written: outcome.written,
+        orphans: plans.reduce((sum, { orphans }) => sum + orphans, 0),
+        overwritten: folded.overwritten,
+        held: new Map([...later].map(([table, keys]) => [table, [...outcome.held.get(table) ?? [], ...keys]]))
       }
-      if (mirror !== undefined && folded.mirrors.length > 0) {
-        const [now, later] = allow(folded.mirrors)
-        const { held, written } = yield* mirror.write(sql, now)
-        outcome.written += written
-        outcome.held.set(TableName.format(mirror.target.table), [...held, ...later.map(mirrorKey)])
-      }
-      return outcome
     })
   }
 }

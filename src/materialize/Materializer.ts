@@ -83,7 +83,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
     const now = yield* clock(sql)
     const folded = yield* fold(sql, work, generation.isLive ? asOf(now) : asStored(now))
     if (!generation.isLive) return Effect.succeed(nothingWritten)
-    return Effect.tap(hub.write(sql, folded), ({ held }) => pending.add(sql, held))
+    return hub.write(sql, folded)
   })
 
   const carryOut = (sql: Sql, work: Work) => Effect.flatten(foldWork(sql, work))
@@ -166,14 +166,16 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
   /** Tries some pending keys again, the oldest first; says how many are settled. Any number of instances may do this at once. */
   const retryPending: Effect.Effect<{ readonly settled: number; readonly held: number }, PostgresError | PipelineError> = inGeneration(
     Effect.fnUntraced(function*(sql) {
-      const taken = yield* pending.take(sql)
+      const taken = yield* pending.take(sql, hub.rowsAtOnce)
       if (taken.size === 0) return { settled: 0, held: 0 }
       const groups = Object.entries(pipeline.groups).flatMap(([group, { target }]) =>
         (taken.get(TableName.format(target.table)) ?? []).map((key) => ({ group, key }))
       )
       const mirrors = pipeline.mirror === undefined ? [] : (taken.get(TableName.format(pipeline.mirror.target.table)) ?? []).map(parseMirrorKey)
       if (mirrors.length > 0) yield* checkpoint.hold(sql) // a mirror row has no lock of its own but its partition's
-      const outcome = yield* carryOut(sql, { ...noWork, groups, mirrors })
+      const writeHub = yield* foldWork(sql, { ...noWork, groups, mirrors })
+      yield* pending.forget(sql, taken)
+      const outcome = yield* writeHub
       yield* record(sql, { outcome, changes: 0, bad: 0, commitMicros: null })
       return { settled: count(taken) - count(outcome.held), held: count(outcome.held) }
     })

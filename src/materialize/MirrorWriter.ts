@@ -1,10 +1,11 @@
 import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
+import type { PostgresError } from "../connections/PostgresError.ts"
 import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
 import type { Columns, EntrySource, Mirror, Pipeline } from "./Pipeline.ts"
 import type { StateTables } from "./StateTables.ts"
-import { type Cell, makeTargetWriter } from "./TargetWriter.ts"
+import { type Cell, makeTargetWriter, type PlannedChange } from "./TargetWriter.ts"
 
 /** The mirror row of one entry as it should be; null: there is none. */
 export interface WantedMirror {
@@ -133,7 +134,8 @@ export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: Sta
       return [...absent, ...cells, ...left]
     }),
 
-    write: Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
+    /** Gives every row that is to be there its integer, and finds what is to be done, before anything of the hub is held. */
+    plan: Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>): Effect.fn.Return<MirrorPlan, PostgresError> {
       const ids = yield* known(sql, rows)
       const wanted = yield* carried(sql, rows.filter((row) => row.columns !== null))
       const byKey = new Map([...ids].map(([row, id]) => [mirrorKey(row), id]))
@@ -141,18 +143,35 @@ export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: Sta
       for (const [row, id] of yield* adopt(sql, fresh.filter((row) => row.mayBeThere))) byKey.set(mirrorKey(row), id)
       for (const [row, id] of yield* assign(sql, fresh.filter((row) => !byKey.has(mirrorKey(row))))) byKey.set(mirrorKey(row), id)
 
-      const keyOf = new Map([...byKey].map(([key, id]) => [String(id), key]))
+      const nameOf = new Map([...byKey].map(([key, id]) => [String(id), key]))
       const upserts = wanted.map((row) => ({ key: String(byKey.get(mirrorKey(row))), columns: row.columns!, required: true, now: 0n }))
-      const written = yield* writer.write(sql, upserts)
-      const gone = rows.filter((row) => row.columns === null).flatMap((row) => ids.has(row) ? [String(ids.get(row))] : [])
-      const removed = yield* writer.remove(sql, gone)
+      const { changes } = yield* writer.plan(sql, upserts)
+      const gone = rows.flatMap((row) => row.columns === null && ids.has(row) ? [String(ids.get(row))] : [])
+      const removals = (yield* writer.present(sql, gone)).map((id): PlannedMirror => ({ name: nameOf.get(id)!, id, change: undefined }))
+      return [...changes.map((change) => ({ name: nameOf.get(change.key)!, id: change.key, change })), ...removals]
+    }),
+
+    /** Carries out what was planned. */
+    write: Effect.fnUntraced(function*(sql: Sql, plan: MirrorPlan) {
+      const upserted = yield* writer.write(sql, plan.flatMap(({ change }) => change === undefined ? [] : [change]))
+      const removed = yield* writer.remove(sql, plan.flatMap(({ change, id }) => change === undefined ? [id] : []))
+      const nameOf = new Map(plan.map(({ id, name }) => [id, name]))
       return {
-        written: written.written + removed.written,
-        held: [...written.held, ...removed.held].map((id) => keyOf.get(id)!)
+        written: upserted.changed.length + removed.changed.length,
+        held: [...upserted.held, ...removed.held].map((id) => nameOf.get(id)!)
       }
     })
   }
 }
+
+/** A mirror row to be written, or (without a change) to be deleted. `name`: in `pending`; `id`: its integer, as text. */
+interface PlannedMirror {
+  readonly name: string
+  readonly id: string
+  readonly change: PlannedChange | undefined
+}
+
+export type MirrorPlan = ReadonlyArray<PlannedMirror>
 
 const without = (rows: ReadonlyArray<WantedMirror>, done: ReadonlyArray<readonly [WantedMirror, bigint]>): ReadonlyArray<WantedMirror> => {
   const found = new Set(done.map(([row]) => row))

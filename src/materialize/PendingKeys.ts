@@ -54,18 +54,29 @@ export const makePendingKeys = (tables: StateTables, pipeline: string) => ({
       ? sql.query("Noting that all is compared", `delete from ${tables.pending} where pipeline = $1 and target = '${everything}'`, [pipeline])
       : sql.query("Noting what is compared", `update ${tables.pending} set key = $2 where pipeline = $1 and target = '${everything}'`, [pipeline, textOf(left)]),
 
-  /** Takes some of the oldest out that nobody else is trying; what can't be written now either is to be added again, at the end of the line. */
-  take: (sql: Sql): Effect.Effect<KeysByTarget, PostgresError> =>
+  /** Locks some of the oldest that nobody else is trying: no more than one transaction may write, so that none is put off untried. */
+  take: (sql: Sql, limit: number): Effect.Effect<KeysByTarget, PostgresError> =>
     Effect.map(
       sql.query<{ target: string; key: string }>(
         "Taking pending keys",
-        `delete from ${tables.pending} where ctid = any(array(
-           select ctid from ${tables.pending} where pipeline = $1 and target <> '${everything}' order by since limit 1000 for update skip locked
-         )) returning target, key`,
-        [pipeline]
+        `select target, key from ${tables.pending} where pipeline = $1 and target <> '${everything}' order by since limit $2 for update skip locked`,
+        [pipeline, limit]
       ),
       (rows) => new Map([...Map.groupBy(rows, ({ target }) => target)].map(([target, ofTarget]) => [target, ofTarget.map(({ key }) => key)]))
+    ),
+
+  /**
+   * Forgets what was taken; what can't be written now either is added again, at the end of the line. Only under the locks of the keys'
+   * groups: who notes one of these keys has them, too, and would else wait for us while it holds the hub's rows.
+   */
+  forget: (sql: Sql, taken: KeysByTarget) => {
+    const { keys, targets } = flat(taken)
+    return sql.query(
+      "Forgetting pending keys",
+      `delete from ${tables.pending} p using unnest($2::text[], $3::text[]) as n(target, key) where p.pipeline = $1 and p.target = n.target and p.key = n.key`,
+      [pipeline, targets, keys]
     )
+  }
 })
 
 /** How far the comparison of everything is, and how many rows it has found to differ. */

@@ -20,17 +20,26 @@ export interface WantedRow {
   readonly standing?: Standing | null
 }
 
-export interface WriteOutcome {
-  /** Rows inserted, updated or deleted. */
-  readonly written: number
-  /** Keys of rows inserted or updated. */
-  readonly changed: ReadonlyArray<string>
-  /** Keys of rows that were as wanted. */
+/** What is to be done for rows to be as wanted, found without a lock. */
+export interface WritePlan {
+  readonly changes: ReadonlyArray<PlannedChange>
+  /** Keys of rows that are as wanted. */
   readonly equal: ReadonlyArray<string>
-  /** Keys of rows that somebody holds: to be tried again. */
-  readonly held: ReadonlyArray<string>
   /** Keys of required rows whose parent is not there: written when it appears. */
   readonly orphans: ReadonlyArray<string>
+}
+
+export interface PlannedChange {
+  readonly key: string
+  readonly row: WantedRow
+  readonly isMissing: boolean
+}
+
+export interface WriteOutcome {
+  /** Keys of rows inserted, updated or deleted. */
+  readonly changed: ReadonlyArray<string>
+  /** Keys of rows that somebody holds: to be tried again. */
+  readonly held: ReadonlyArray<string>
 }
 
 /**
@@ -79,20 +88,6 @@ export const makeTargetWriter = (target: Target) => {
       (updated) => updated.map(({ n }) => rows[Number(n) - 1]!)
     )
 
-  const insertRequired = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>) {
-    if (rows.length === 0) return { inserted: [], held: [], orphans: [] }
-    const inserted = yield* insertFree(sql, rows, { left: maxWaits })
-    const left = without(rows, inserted)
-    if (left.length === 0 || sqlOf.parentsOf === undefined) return { inserted, held: left.map((row) => row.key), orphans: [] }
-    const found = yield* sql.query<Found>(`Looking up parents of ${sqlOf.name}`, sqlOf.parentsOf, keysOf(left.map((row) => row.key)))
-    const parented = new Set(found.map(({ n }) => left[Number(n) - 1]!))
-    return {
-      inserted,
-      held: [...parented].map((row) => row.key),
-      orphans: left.filter((row) => !parented.has(row)).map((row) => row.key)
-    }
-  })
-
   const present = (sql: Sql, keys: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, PostgresError> =>
     keys.length === 0 ? Effect.succeed([]) : Effect.map(
       sql.query<Found>(`Comparing ${sqlOf.name}`, sqlOf.present, keysOf(keys)),
@@ -102,29 +97,34 @@ export const makeTargetWriter = (target: Target) => {
   return {
     target,
 
-    /** Compares first, and updates last: what the hub has is held for one statement only, and then until the commit. */
-    write: Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>): Effect.fn.Return<WriteOutcome, PostgresError> {
-      if (rows.length === 0) return nothing
-      const compared = yield* sql.query<Found & { is_missing: boolean }>(`Comparing ${sqlOf.name}`, sqlOf.differing, parametersOf(rows))
-      const [missing, differing] = [true, false].map((isMissing) => compared.flatMap(({ is_missing, n }) => is_missing === isMissing ? [rows[Number(n) - 1]!] : [])) as [Array<WantedRow>, Array<WantedRow>]
-      const equal = without(without(rows, missing), differing).map((row) => row.key)
-      const { inserted, held, orphans } = yield* insertRequired(sql, target.insert ? missing.filter((row) => row.required) : [])
-      const updated = yield* update(sql, differing)
+    /** Compares. Locks nothing, so that what the hub has is held for the writing itself, and then until the commit. */
+    plan: Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>): Effect.fn.Return<WritePlan, PostgresError> {
+      if (rows.length === 0) return { changes: [], equal: [], orphans: [] }
+      const found = yield* sql.query<Found & { is_missing: boolean; is_orphan: boolean }>(`Comparing ${sqlOf.name}`, sqlOf.differing, parametersOf(rows))
+      const differing = found.map(({ is_missing, is_orphan, n }) => ({ row: rows[Number(n) - 1]!, isMissing: is_missing, isOrphan: is_orphan }))
+      const wanted = differing.filter(({ isMissing, row }) => !isMissing || (target.insert && row.required))
       return {
-        written: updated.length + inserted.length,
-        changed: [...updated, ...inserted].map((row) => row.key),
-        equal,
-        held: [...without(differing, updated).map((row) => row.key), ...held],
-        orphans
+        changes: wanted.filter(({ isOrphan }) => !isOrphan).map(({ isMissing, row }) => ({ key: row.key, row, isMissing })),
+        equal: without(rows, differing.map(({ row }) => row)).map((row) => row.key),
+        orphans: wanted.filter(({ isOrphan }) => isOrphan).map(({ row }) => row.key)
       }
+    }),
+
+    /** Carries out what was planned, updates last. A row that has come, gone or changed its parent since counts as held. */
+    write: Effect.fnUntraced(function*(sql: Sql, changes: ReadonlyArray<PlannedChange>): Effect.fn.Return<WriteOutcome, PostgresError> {
+      const rows = (isMissing: boolean) => changes.flatMap((change) => change.isMissing === isMissing ? [change.row] : [])
+      const inserted = changes.some(({ isMissing }) => isMissing) ? yield* insertFree(sql, rows(true), { left: maxWaits }) : []
+      const changed = [...inserted, ...yield* update(sql, rows(false))]
+      return { changed: changed.map((row) => row.key), held: without(changes, changed).map(({ key }) => key) }
     }),
 
     /** Deletes rows by key; those that somebody holds are left and named. */
     remove: Effect.fnUntraced(function*(sql: Sql, keys: ReadonlyArray<string>): Effect.fn.Return<WriteOutcome, PostgresError> {
-      if (keys.length === 0) return nothing
-      const removed = yield* sql.query(`Deleting from ${sqlOf.name}`, sqlOf.remove, keysOf(keys))
-      if (removed.length === keys.length) return { ...nothing, written: removed.length }
-      return { ...nothing, written: removed.length, held: yield* present(sql, keys) }
+      if (keys.length === 0) return { changed: [], held: [] }
+      const removed = yield* sql.query<Found>(`Deleting from ${sqlOf.name}`, sqlOf.remove, keysOf(keys))
+      const changed = removed.map(({ n }) => keys[Number(n) - 1]!)
+      const isRemoved = new Set(changed)
+      return { changed, held: keys.filter((key) => !isRemoved.has(key)) }
     }),
 
     /** Those keys that have a row. */
@@ -175,9 +175,7 @@ const maxWaits = 20
 /** SQLSTATE, Postgres manual, appendix A. */
 const lockNotAvailable = "55P03"
 
-const nothing: WriteOutcome = { written: 0, changed: [], equal: [], held: [], orphans: [] }
-
-const without = (rows: ReadonlyArray<WantedRow>, found: ReadonlyArray<{ readonly key: string }>): ReadonlyArray<WantedRow> => {
+const without = <Row extends { readonly key: string }>(rows: ReadonlyArray<Row>, found: ReadonlyArray<{ readonly key: string }>): ReadonlyArray<Row> => {
   if (found.length === 0) return rows
   const keys = new Set(found.map((row) => row.key))
   return rows.filter((row) => !keys.has(row.key))
@@ -210,6 +208,7 @@ const compile = (target: Target) => {
   const keyColumns = keys.map(([column]) => quoteIdentifier(column))
   const { backing, parent } = target
   const parents = parent === undefined ? undefined : `${TableName.toSql(parent.table)} p join want w on w.k0 = p.${quoteIdentifier(parent.column)}`
+  const isOrphan = parent === undefined ? "false" : `${isAbsent} and not exists (select from ${TableName.toSql(parent.table)} p where p.${quoteIdentifier(parent.column)} = w.k0)`
 
   return {
     name: TableName.format(target.table),
@@ -219,7 +218,7 @@ const compile = (target: Target) => {
       update ${table} t set ${written.map((column, index) => `${column} = ${[...values, ...stampValues][index]}`).join(", ")}
       from want w, free where ${isKeyOf("t")} and free.n = w.n and ${differs} returning w.n`,
     differing: `with ${wanted}
-      select w.n, ${isAbsent} as is_missing from want w left join ${table} t on ${isKeyOf("t")} where ${isAbsent} or ${differs}`,
+      select w.n, ${isAbsent} as is_missing, ${isOrphan} as is_orphan from want w left join ${table} t on ${isKeyOf("t")} where ${isAbsent} or ${differs}`,
     cells: `with ${wanted}
       select w.n, v."column", v.stored, v.wanted from want w join ${table} t on ${isKeyOf("t")} cross join lateral (values ${columns.map(([column], index) =>
         `(${quoteLiteral(column)}, t.${quoteIdentifier(column)}::text, ${values[index]}::text, t.${quoteIdentifier(column)} is distinct from ${values[index]})`
@@ -232,9 +231,8 @@ const compile = (target: Target) => {
           ${backing === undefined ? "" : " join backed on backed.n = w.n"}
         on conflict do nothing returning ${keyColumns.join(", ")})
       select w.n from inserted i join want w on ${isKeyOf("i")}`,
-    parentsOf: parents === undefined ? undefined : `with ${wantedKeys} select w.n from ${parents}`,
     remove: `with ${wantedKeys}, free as materialized (select w.n from ${table} t join want w on ${isKeyOf("t")} for update of t skip locked)
-      delete from ${table} t using want w, free where ${isKeyOf("t")} and free.n = w.n returning 1`,
+      delete from ${table} t using want w, free where ${isKeyOf("t")} and free.n = w.n returning w.n`,
     present: `with ${wantedKeys} select w.n from ${table} t join want w on ${isKeyOf("t")}`,
     evaluatedAt: evaluated === undefined
       ? undefined

@@ -125,8 +125,14 @@ layer(TestHub.layer, { excludeTestServices: true })("the hub goes first", (it) =
       changes.append(tables.sends, "c", send(1_000), sendRow(1, { campaign_id: ids[1_000] }))
       assert.deepInclude(yield* applyAll(), { held: 1 })
       yield* short("commit")
-      assert.deepStrictEqual(yield* materializer.retryPending, { settled: 0, held: 1_000 })
-      assert.deepStrictEqual(yield* materializer.retryPending, { settled: 1, held: 999 })
+      // How many are tried at once follows the machine's speed; each goes to the end of the line, and so the free one's turn comes.
+      let settled = 0
+      for (let tried = 0; tried <= 1_001 && settled === 0;) {
+        const retried = yield* materializer.retryPending
+        settled = retried.settled
+        tried += retried.held
+      }
+      assert.strictEqual(settled, 1)
     }))
 
   it.effect("rows whose values stay are not written again", () =>
