@@ -17,7 +17,7 @@ const mayImport: Record<string, ReadonlyArray<string>> = {
   "src/run": [...below, ...stages, "src/observability"],
   "pipelines": ["src/domain", "src/materialize"],
   "src/cli": ["src", "pipelines", "package.json"],
-  "src/main.ts": ["src", "package.json"]
+  "src/main.ts": ["src/cli"]
 }
 
 const root = fileURLToPath(new URL("..", import.meta.url))

@@ -7,6 +7,7 @@ import * as TableName from "../domain/TableName.ts"
 import { type Breaker, makeBreaker, neverTrips } from "./Breaker.ts"
 import { makeCheckpoint, partitionId, unseen } from "./Checkpoint.ts"
 import { type Cursor, makeComparison, type Page } from "./Comparison.ts"
+import { EvaluationClock } from "./EvaluationClock.ts"
 import { asOf, asStored, makeFolding } from "./Folding.ts"
 import { enter, type Generation, otherSettings } from "./Generation.ts"
 import { type HubOutcome, makeHubWriter, nothingWritten } from "./HubWriter.ts"
@@ -51,8 +52,6 @@ export interface MaterializerOptions {
   readonly setAside: (records: ReadonlyArray<BadRecord>) => Effect.Effect<void, KafkaError | PostgresError>
   /** Pauses rather than set aside too many; absent: never. */
   readonly breaker?: Breaker
-  /** The database's clock in µs; a parameter so that tests can live through years. */
-  readonly clock?: (sql: Sql) => Effect.Effect<bigint, PostgresError>
 }
 
 /**
@@ -63,7 +62,8 @@ export interface MaterializerOptions {
  */
 export const makeMaterializer = Effect.fnUntraced(function*(options: MaterializerOptions) {
   const postgres = yield* Postgres
-  const { clock = databaseClock, generation, pipeline } = options
+  const clock = yield* EvaluationClock
+  const { generation, pipeline } = options
   const tables = stateTables(options.stateSchema, pipeline.name, generation.number)
   const checkpoint = makeCheckpoint(tables, generation.name)
   const readSources = makeSourceReader(pipeline)
@@ -284,12 +284,6 @@ const wakePageSize = 1_000
 
 /** Rows or keys that one transaction handles of a truncation. */
 const pageSize = 5_000
-
-const databaseClock = (sql: Sql): Effect.Effect<bigint, PostgresError> =>
-  Effect.map(
-    sql.query<{ now: bigint }>("Reading the clock", "select (extract(epoch from clock_timestamp()) * 1000000)::bigint as now"),
-    ([row]) => row!.now
-  )
 
 const count = (held: ReadonlyMap<string, ReadonlyArray<string>>): number => {
   let sum = 0

@@ -1,4 +1,4 @@
-import { Effect, References } from "effect"
+import { Effect, identity, References } from "effect"
 import { catalogue } from "../../pipelines/Catalogue.ts"
 import { AppConfig } from "../../src/Config.ts"
 import { Postgres } from "../../src/connections/Postgres.ts"
@@ -6,6 +6,7 @@ import type { BadInput, RawRecord } from "../../src/domain/SourceChange.ts"
 import * as TableName from "../../src/domain/TableName.ts"
 import { makeCandidates } from "../../src/materialize/Candidate.ts"
 import type { Breaker } from "../../src/materialize/Breaker.ts"
+import { EvaluationClock } from "../../src/materialize/EvaluationClock.ts"
 import { makeMaterializer } from "../../src/materialize/Materializer.ts"
 import { makeOwnTables } from "../../src/materialize/OwnTables.ts"
 import type { Pipeline } from "../../src/materialize/Pipeline.ts"
@@ -43,9 +44,8 @@ export const run = Effect.fnUntraced(function*(
     generation,
     sourceOf: (topic) => topics.indexOf(topic),
     setAside: (records) => Effect.sync(() => void setAside.push(...records)),
-    ...(options.breaker === undefined ? {} : { breaker: options.breaker }),
-    ...(clock === undefined ? {} : { clock: () => Effect.sync(clock) })
-  })
+    ...(options.breaker === undefined ? {} : { breaker: options.breaker })
+  }).pipe(clock === undefined ? identity : Effect.provideService(EvaluationClock, () => Effect.sync(clock)))
   const logs = tables.flatMap((table) => changes.logs(table))
   yield* materializer.checkpoint.register(postgres, logs)
 
