@@ -1,6 +1,7 @@
 import { type Random } from "../../src/embedded/hub/Random.ts"
-import { runCdc } from "../support/CdcProcess.ts"
-import type { Instance } from "./Instance.ts"
+import { runCdc, startCdc } from "../support/CdcProcess.ts"
+import { hubFaults } from "./HubFaults.ts"
+import * as Instance from "./Instance.ts"
 import type { Server } from "./Server.ts"
 import type { World } from "./World.ts"
 
@@ -12,7 +13,7 @@ export interface Fault {
   readonly inflict: (world: World, random: Random) => Promise<void>
 }
 
-const anInstance = (world: World, random: Random): Instance => random.pick(world.instances)
+const anInstance = (world: World, random: Random): Instance.Instance => random.pick(world.instances)
 const aServer = (world: World, random: Random): World["postgres"] | World["kafka"] => random.pick([world.postgres, world.kafka])
 
 /** Seconds of a server that is frozen, or of a link that is down: some less, some more than any time-out in between. */
@@ -91,11 +92,30 @@ const truncate: Fault["inflict"] = async (world) => {
   await world.query("truncate outreach.bit_errors")
 }
 
+/** A third process of everything for a while; its end is a crash. */
+const double: Fault["inflict"] = async (world, random) => {
+  const third = await Instance.make("C", world.environment, world.program)
+  third.start()
+  await pause(random.between(2_000, 8_000))
+  await third.kill()
+}
+
+/** A replay while everything goes on; often it is killed on its way, and the next one goes on from there, or begins again. */
+const replay: Fault["inflict"] = async (world, random) => {
+  const pipeline = random.pick(["bit-scores", "campaign-totals", "legacy-mirrors"])
+  const replaying = startCdc(["replay", pipeline, ...random.chance(0.3) ? ["--restart"] : []], world.environment, world.program)
+  await Promise.race([replaying.ended, pause(random.chance(0.5) ? random.between(500, 5_000) : 20_000)])
+  await replaying.kill()
+}
+
 const terminate = (which: string): Fault["inflict"] => async (world) => {
   await world.query(`select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and ${which}`)
 }
 
 export const faults: ReadonlyArray<Fault> = [
+  ...hubFaults,
+  { name: "double the instances", parts: 2, inflict: double },
+  { name: "replay a pipeline", parts: 4, inflict: replay },
   { name: "kill an instance", parts: 4, inflict: killInstance },
   { name: "stop an instance in order", parts: 2, inflict: stopInstance },
   { name: "freeze an instance and awaken it", parts: 4, inflict: freezeInstance },

@@ -25,13 +25,13 @@ const restartMillis = 300
 /** Exit codes that a supervisor leaves alone: somebody must look. */
 const final = new Set([2, 4, 70])
 
-export const make = async (name: string, environment: Readonly<Record<string, string>>): Promise<Instance> => {
+export const make = async (name: string, environment: Readonly<Record<string, string>>, program: string): Promise<Instance> => {
   const port = await freePort()
   const ends: Array<string> = []
   let process: CdcProcess | undefined
   let restart: NodeJS.Timeout | undefined
   const start = () => {
-    const started = startCdc(["run"], { ...environment, PORT: String(port) })
+    const started = startCdc(["run"], { ...environment, PORT: String(port) }, program)
     process = started
     const ended = (code: number | NodeJS.Signals): void => {
       if (process !== started) return // asked for

@@ -33,8 +33,12 @@ export const call = async (database: Pick<OwnDatabase, "query">, slot: string): 
   return { deeds, ends, listen: () => listen(database, slot, deeds, ends) }
 }
 
-/** Peeks, notes, and only then lets the server forget: an answer that is lost on its way is given again. */
+/**
+ * Peeks, notes, and only then lets the server forget: an answer that is lost on its way is given again. Up to where the WAL ends now, since
+ * on a busy machine there is always some more.
+ */
 const listen = async (database: Pick<OwnDatabase, "query">, slot: string, deeds: Deeds, ends: Map<number, bigint>): Promise<void> => {
+  const [{ end }] = await database.query<{ end: string }>("select (pg_current_wal_lsn() - '0/0')::text as end") as [{ readonly end: string }]
   for (;;) {
     const rows = await database.query<{ lsn: string; bytes: string; sender: string; said: string }>(
       `select lsn::text, (lsn - '0/0')::text as bytes, xid::text as sender, substr(data, 1, 300) as said
@@ -47,6 +51,7 @@ const listen = async (database: Pick<OwnDatabase, "query">, slot: string, deeds:
     const last = rows.findLast(({ said }) => said.startsWith("COMMIT"))
     if (last === undefined) return
     await database.query("select pg_replication_slot_advance($1, $2::pg_lsn)", [slot, last.lsn])
+    if (BigInt(last.bytes) >= BigInt(end)) return
   }
 }
 

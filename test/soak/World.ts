@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import kafkajs from "kafkajs"
 import pg from "pg"
 import * as EmbeddedKafka from "../../src/embedded/EmbeddedKafka.ts"
 import * as EmbeddedPostgres from "../../src/embedded/EmbeddedPostgres.ts"
@@ -21,6 +22,16 @@ export interface World {
   readonly databaseUrl: string
   readonly brokers: string
   readonly environment: Readonly<Record<string, string>>
+  /** Rows that an archive of the hub changes in one transaction. */
+  readonly burstRows: number
+  /** The program of the instances, for what else is to go by their clock. */
+  readonly program: string
+  /** Sets the clock that rows are evaluated by so many days beside the real one. */
+  readonly setClock: (days: number) => Promise<void>
+  /** Writes records as another program would; they carry the header `foreign`. */
+  readonly produceForeign: (topic: string, records: ReadonlyArray<{ readonly key: string; readonly value: string }>) => Promise<void>
+  /** Statements in one transaction, each with these parameters. */
+  readonly queryTogether: (statements: ReadonlyArray<string>, parameters: ReadonlyArray<unknown>) => Promise<void>
   /** A statement on a connection of its own. */
   readonly query: <Row extends object>(statement: string, parameters?: ReadonlyArray<unknown>) => Promise<ReadonlyArray<Row>>
   readonly close: () => Promise<void>
@@ -29,7 +40,12 @@ export interface World {
 /** Short, so that a soak of a minute sees take-overs. */
 const walSenderTimeoutSeconds = 3
 
-export const make = async (): Promise<World> => {
+/** The header of a record that is not capture's. */
+export const foreign = "foreign"
+
+export const program = fileURLToPath(new URL("cdc.ts", import.meta.url))
+
+export const make = async (burstRows: number): Promise<World> => {
   const directory = mkdtempSync(join(tmpdir(), "cdc-soak-"))
   const data = fileURLToPath(new URL("../../.data/", import.meta.url))
   const [postgres, kafka] = await Promise.all([makePostgres(join(directory, "postgres")), makeKafka(join(directory, "kafka"), data)])
@@ -40,7 +56,11 @@ export const make = async (): Promise<World> => {
     CDC_SOURCE_STATUS_INTERVAL_SECONDS: "1",
     CDC_LOG_FORMAT: "json"
   }
-  const instances = [await Instance.make("A", environment), await Instance.make("B", environment)]
+  const instances = [await Instance.make("A", environment, program), await Instance.make("B", environment, program)]
+  const query: World["query"] = (statement, parameters) => queryOnce(postgres.databaseUrl, statement, parameters)
+  await query("create schema soak")
+  await query("create table soak.clock as select interval '0' as ahead")
+  const producer = new kafkajs.Kafka({ clientId: "soak", brokers: [kafka.brokers], logLevel: kafkajs.logLevel.NOTHING }).producer()
   return {
     postgres,
     kafka,
@@ -48,7 +68,20 @@ export const make = async (): Promise<World> => {
     databaseUrl: postgres.databaseUrl,
     brokers: kafka.brokers,
     environment,
-    query: (statement, parameters) => queryOnce(postgres.databaseUrl, statement, parameters),
+    burstRows,
+    program,
+    setClock: async (days) => void await query("update soak.clock set ahead = $1 * interval '1 day'", [days]),
+    produceForeign: async (topic, records) => {
+      await producer.connect() // anew: the broker may have been killed since
+      await producer.send({ topic, messages: records.map((record) => ({ ...record, headers: { [foreign]: "1" } })) })
+      await producer.disconnect()
+    },
+    queryTogether: (statements, parameters) => connected(postgres.databaseUrl, async (client) => {
+      await client.query("begin")
+      for (const statement of statements) await client.query(statement, [...parameters])
+      await client.query("commit")
+    }),
+    query,
     close: async () => {
       await Promise.all(instances.map((instance) => instance.kill()))
       postgres.thaw()
@@ -94,12 +127,15 @@ const through = (url: string, port: number): string => {
   return proxied.href
 }
 
-const queryOnce = async <Row extends object>(databaseUrl: string, statement: string, parameters: ReadonlyArray<unknown> = []): Promise<ReadonlyArray<Row>> => {
+const queryOnce = <Row extends object>(databaseUrl: string, statement: string, parameters: ReadonlyArray<unknown> = []): Promise<ReadonlyArray<Row>> =>
+  connected(databaseUrl, async (client) => (await client.query<Row & pg.QueryResultRow>(statement, [...parameters])).rows)
+
+const connected = async <A>(databaseUrl: string, work: (client: pg.Client) => Promise<A>): Promise<A> => {
   const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 5_000 })
   client.on("error", () => {}) // told by the query under way
   await client.connect()
   try {
-    return (await client.query<Row & pg.QueryResultRow>(statement, [...parameters])).rows
+    return await work(client)
   } finally {
     await client.end().catch(() => {})
   }

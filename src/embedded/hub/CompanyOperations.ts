@@ -86,7 +86,8 @@ export const archive: Operation = Effect.fnUntraced(function*(sql, random) {
 const ofDoomed = (id: "person_id" | "target_id") =>
   `${id} in (select ${id} from outreach.${id === "person_id" ? "people" : "company_target"} where outreach_id = any($1::uuid[]))`
 
-const archiveSteps = [
+/** What it takes to archive the outreaches `$1::uuid[]`: children first, the outreach last. */
+export const archiveSteps = [
   "delete from outreach.bit_scores where outreach_id = any($1::uuid[])",
   "delete from outreach.bit_signals where outreach_id = any($1::uuid[])",
   "delete from outreach.bit_errors where outreach_id = any($1::uuid[])",
