@@ -78,14 +78,16 @@ export const complete = Effect.fnUntraced(function*(
   serverVersion: number
 ) {
   const altered: Array<string> = []
-  const { allTables, generatedColumns, missingOperations, partialTables, viaRoot } = publication
+  const { allTables, generatedColumns, missingOperations, viaRoot } = publication
+  let now = publication
   if (missingOperations.length > 0 || !viaRoot || (canGenerated(serverVersion) && !generatedColumns)) {
     yield* sql.query(`Altering publication ${name}`, `alter publication ${quoteIdentifier(name)} set (${optionsOn(serverVersion)})`)
     altered.push("what it publishes of each table")
+    now = (yield* read(sql, name))! // partitions are their root's now
   }
-  const partial = tables.filter((table) => partialTables.has(TableName.format(table)))
+  const partial = tables.filter((table) => now.partialTables.has(TableName.format(table)))
   for (const table of partial) yield* dropTable(sql, name, table)
-  const missing = allTables ? [] : tables.filter((table) => partial.includes(table) || !publication.tables.has(TableName.format(table)))
+  const missing = allTables ? [] : tables.filter((table) => partial.includes(table) || !now.tables.has(TableName.format(table)))
   if (missing.length > 0) {
     yield* addTables(sql, name, missing)
     altered.push(`has all of ${missing.map(TableName.format).join(", ")} now`)

@@ -91,19 +91,21 @@ const role = ({ closedSchema, mayCreate, publication, server, tables }: SourceFa
   return { name: "role", fine: `${server.role} may replicate, and read every table`, findings }
 }
 
-const room = ({ server, slotExists, walSenders }: SourceFacts): Check => {
+/** To begin with, one slot and one walsender for the stream, and at the same time one of each for the snapshot, until it is read. */
+const room = ({ server, slotExists, slotIsRead, walSenders }: SourceFacts): Check => {
+  const slots = server.max_slots - server.slots
+  const senders = walSenders.max - walSenders.used
+  const ofEach = slotExists ? "capture needs one" : "the stream and the first snapshot need one each"
   const findings: Array<Finding> = []
-  if (!slotExists && server.slots >= server.max_slots) {
-    findings.push(error("max_replication_slots", `is ${server.max_slots}, and all are taken`,
-      "drop a slot that nobody reads (pg_replication_slots, active = false), or raise it"))
+  if (!slotExists && slots < 2) {
+    findings.push(error("max_replication_slots", `is ${server.max_slots}, of which ${slots === 0 ? "none" : "one"} is free, and ${ofEach}`,
+      "drop a slot that nobody reads (pg_replication_slots, active = false), or raise it and restart Postgres"))
   }
-  const free = walSenders.max - walSenders.used
-  // One streams, and the first snapshot is exported by another.
-  if (free < 1) findings.push(error("max_wal_senders", `is ${walSenders.max}, and all are in use`, "raise it, or end a replica that is not needed"))
-  else if (free < 2 && !slotExists) {
-    findings.push(warning("max_wal_senders", `is ${walSenders.max}, and one is free; a first snapshot needs two`, "raise it"))
+  if (!slotIsRead && senders < (slotExists ? 1 : 2)) {
+    findings.push(error("max_wal_senders", `is ${walSenders.max}, of which ${senders === 0 ? "none" : "one"} is free, and ${ofEach}`,
+      "end a replica that is not needed, or raise it and restart Postgres"))
   }
-  return { name: "slots and walsenders", fine: `${server.max_slots - server.slots} of ${server.max_slots} slots free, ${free} of ${walSenders.max} walsenders`, findings }
+  return { name: "slots and walsenders", fine: `${slots} of ${server.max_slots} slots free, ${senders} of ${walSenders.max} walsenders`, findings }
 }
 
 /** Below this, an hour's outage of Kafka at a usual rate of writes may cost the slot. */
@@ -247,21 +249,26 @@ const publication = ({ publication, publicationName, slotExists, tables }: Sourc
   }
   const findings: Array<Finding> = []
   const { missingOperations } = publication
+  const completed = `\`cdc setup${slotExists ? " --resnapshot" : ""}\` alters it`
   if (missingOperations.length > 0) {
-    findings.push(error(thing, `does not publish ${missingOperations.join(", ")}: such changes are never sent`, "`cdc setup --resnapshot` makes it anew"))
+    findings.push(error(thing, `does not publish ${missingOperations.join(", ")}: such changes are never sent`, completed))
   }
   const present = tables.filter(({ relation }) => relation !== undefined)
-  const unpublished = publication.allTables ? [] : present.filter(({ name }) => !publication.tables.has(name))
+  const partitioned = publication.viaRoot ? [] : present.filter(({ partitions }) => partitions.length > 0)
+  if (partitioned.length > 0) {
+    findings.push(error(thing, `publishes rows of ${some(partitioned.map(({ name }) => name))} as those of partitions, which are not captured: none of them would be sent`, completed))
+  }
+  const unpublished = publication.allTables ? [] : present.filter((table) => !partitioned.includes(table) && !publication.tables.has(table.name))
   if (unpublished.length > 0) {
     findings.push(warning(thing, `lacks ${some(unpublished.map(({ name }) => name))}, whose changes are not sent`,
       slotExists ? "`cdc setup` adds a new table, `cdc snapshot TABLE` puts back one that was dropped" : "`cdc setup` adds them"))
   }
   for (const { hasColumnList, hasRowFilter, name } of present) {
-    if (hasRowFilter) findings.push(error(`Table ${name}`, `is published with a row filter (WHERE): rows outside of it are never sent`, changeTable(publicationName, name)))
-    if (hasColumnList) findings.push(error(`Table ${name}`, `is published with a column list: its other columns are never sent`, `${changeTable(publicationName, name)}; use columns.exclude instead`))
+    if (hasRowFilter) findings.push(error(`Table ${name}`, `is published with a row filter (WHERE): rows outside of it are never sent`, slotExists ? changeTable(publicationName, name) : completed))
+    if (hasColumnList) findings.push(error(`Table ${name}`, `is published with a column list: its other columns are never sent`, `${slotExists ? changeTable(publicationName, name) : completed}; use columns.exclude instead`))
   }
   const captured = new Set(tables.map(({ name }) => name))
-  const others = publication.allTables ? [] : [...publication.tables].filter((name) => !captured.has(name)).sort()
+  const others = publication.allTables || partitioned.length > 0 ? [] : [...publication.tables].filter((name) => !captured.has(name)).sort()
   if (others.length > 0) {
     findings.push(advice(thing, `publishes ${others.join(", ")}, which ${others.length === 1 ? "is" : "are"} not captured`, "drop them from it: they are decoded for nothing"))
   }

@@ -18,6 +18,8 @@ export interface SourceFacts {
   readonly settings: ReadonlyMap<string, number>
   readonly slotName: string
   readonly slotExists: boolean
+  /** Somebody reads it, so that it has its walsender. */
+  readonly slotIsRead: boolean
   /** CREATE on the database: for the publication and the state schema. */
   readonly mayCreate: boolean
   /** The state schema, where it is there and the role may not work in it; undefined: it is not there, or the role may. */
@@ -94,6 +96,7 @@ export const read = Effect.fnUntraced(function*(sql: Sql, host: string, names: S
     mayCreate: senders!.may_create,
     closedSchema: closed.length > 0 ? names.stateSchema : undefined,
     slotExists: slot !== undefined,
+    slotIsRead: slot?.active ?? false,
     publicationName: names.publication,
     publication,
     frozenTables: frozen.map(({ name }) => name),
@@ -136,7 +139,7 @@ const readTables = Effect.fnUntraced(function*(sql: Sql, names: SourceNames, pub
 /** Postgres refuses UPDATE and DELETE of a published table without a replica identity. Source: execReplication.c, CheckCmdReplicaIdentity. */
 const isFrozen = `
   (c.relreplident = 'n'
-    or (c.relreplident = 'd' and not exists (select from pg_index where indrelid = c.oid and indisprimary))
+    or (c.relreplident = 'd' and not exists (select from pg_index where indrelid = c.oid and indisprimary and indimmediate))
     or (c.relreplident = 'i' and not exists (select from pg_index where indrelid = c.oid and indisreplident)))`
 
 const tablesStatement = `

@@ -19,7 +19,7 @@ export class PostgresError extends Schema.TaggedError<PostgresError>()("Postgres
 export const fromCause = (doing: string, cause: unknown): PostgresError => {
   const { code = "unknown", message = String(cause), routine } = cause as { code?: string; message?: string; routine?: string }
   const reason = reasonOf(code, message)
-  return new PostgresError({ reason, code, message: `${doing}: ${withoutValues(code, message, routine)} (${code})${remedy[reason]}` })
+  return new PostgresError({ reason, code, message: `${doing}: ${withoutValues(code, message, routine)} (${code})${remedyOfCode[code] ?? remedy[reason]}` })
 }
 
 const remedy = {
@@ -29,6 +29,12 @@ const remedy = {
   pooled: "; a connection pooler answers there, which has no replication: DATABASE_URL must be the database's direct endpoint",
   refused: ""
 } as const
+
+/** Of what passes by itself when somebody makes room. */
+const remedyOfCode: Readonly<Record<string, string>> = {
+  "53300": "; the server has no connection left: end what is not needed, or raise max_connections, for replication max_wal_senders, and restart it",
+  "53400": "; the server is at a limit: drop a replication slot that nobody reads, or raise max_replication_slots and restart it"
+}
 
 /** What PgBouncer says to a replication connection. */
 const pooled = /unsupported startup parameter/

@@ -38,7 +38,8 @@ export const setup = Effect.scoped(Effect.gen(function*() {
   if (facts.slot !== undefined) yield* refuseKeyless(wanted.filter(({ hasKey }) => !hasKey).map(({ table }) => table))
 
   lines.push(...(yield* makeTopics(wanted)))
-  lines.push(yield* ensurePublication(postgres, source.publication, source.tables, server.version))
+  const publish = facts.slot === undefined ? restorePublication : ensurePublication // nothing is published by it yet
+  lines.push(yield* publish(postgres, source.publication, source.tables, server.version))
   if (facts.slot !== undefined) {
     lines.push(`replication slot ${source.slot}: there, confirmed to ${Lsn.format(facts.slot.confirmedFlush)}`)
     const added = yield* requestAdded

@@ -33,8 +33,9 @@ export interface Report {
 export const validate = Effect.fnUntraced(function*(pipelines: ReadonlyArray<Pipeline>): Effect.fn.Return<Report, never, AppConfig | Kafka | Postgres> {
   const settings = yield* AppConfig
   const host = new URL(Redacted.value(settings.source.databaseUrl)).hostname
-  const source = yield* Effect.result(readSource(host))
+  const source = yield* Effect.result(SourceFacts.read(yield* Postgres, host, settings.source))
   const facts = source._tag === "Success" ? source.success : undefined
+  const replication = facts !== undefined && mayConnect(facts) ? [reached("replication", "connects", yield* Effect.result(connect))] : []
   const slot = yield* Effect.result(readSlot)
   const state = slot._tag === "Success" ? slot.success : undefined
   const topics = yield* Effect.result(readTopics(facts?.tables ?? [], state !== undefined && state._tag !== "notSetUp"))
@@ -42,6 +43,7 @@ export const validate = Effect.fnUntraced(function*(pipelines: ReadonlyArray<Pip
   return {
     checks: [
       reached("Postgres", "reached", source),
+      ...replication,
       ...(facts === undefined ? [endpointCheck(host)] : []),
       ...(facts === undefined ? [] : checkSource(facts, settings.source)),
       ...(state === undefined ? [] : [slotCheck(state, settings.source)]),
@@ -67,14 +69,11 @@ export const requireReady = ({ checks }: Report): Effect.Effect<ReadonlyArray<st
   )
 }
 
-const readSource = Effect.fnUntraced(function*(host: string) {
-  const { source } = yield* AppConfig
-  const postgres = yield* Postgres
-  const facts = yield* SourceFacts.read(postgres, host, source)
-  // pg_hba.conf may let a role in for SQL alone, and a pooler speaks nothing else.
-  if (facts.server.may_replicate) yield* Effect.scoped(postgres.connect({ replication: true }))
-  return facts
-})
+/** Else a check of its own says why not. */
+const mayConnect = ({ server, walSenders }: SourceFacts.SourceFacts): boolean => server.may_replicate && walSenders.used < walSenders.max
+
+/** pg_hba.conf may let a role in for SQL alone, and a pooler speaks nothing else. */
+const connect = Effect.scoped(Effect.flatMap(Postgres, (postgres) => postgres.connect({ replication: true })))
 
 const readSlot = Effect.gen(function*() {
   const { source } = yield* AppConfig

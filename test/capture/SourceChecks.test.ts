@@ -17,7 +17,7 @@ const healthy: SourceFacts = {
   },
   walSenders: { used: 2, max: 10 },
   settings: new Map([["max_slot_wal_keep_size", 4_096], ["wal_sender_timeout", 60_000], ["idle_replication_slot_timeout", 0], ["statement_timeout", 0]]),
-  slotName: "hub_cdc", mayCreate: true, closedSchema: undefined, slotExists: false, publicationName: "hub_cdc", publication: undefined, frozenTables: [], tables: [people]
+  slotName: "hub_cdc", mayCreate: true, closedSchema: undefined, slotExists: false, slotIsRead: false, publicationName: "hub_cdc", publication: undefined, frozenTables: [], tables: [people]
 }
 const expected = { walSenderTimeoutSeconds: 10, statusIntervalSeconds: 2 }
 
@@ -44,9 +44,12 @@ describe("a source's checks", () => {
     ["a role that owns no table", { tables: [{ ...people, isOwned: false }] }, ["role: error"]],
     ["a role that needs no rights any more", { mayCreate: false, tables: [{ ...people, isOwned: false }], publication: publication() }, []],
     ["no slot left", server({ slots: 10 }), ["slots and walsenders: error"]],
+    ["one slot left before the first snapshot, which needs another", server({ slots: 9 }), ["slots and walsenders: error"]],
     ["no slot left, but ours is there", { ...server({ slots: 10 }), slotExists: true, publication: publication() }, []],
     ["no walsender left", { walSenders: { used: 10, max: 10 } }, ["slots and walsenders: error"]],
-    ["one walsender left before the first snapshot", { walSenders: { used: 9, max: 10 } }, ["slots and walsenders: warning"]],
+    ["no walsender left, but ours has one", { walSenders: { used: 10, max: 10 }, slotExists: true, slotIsRead: true, publication: publication() }, []],
+    ["one walsender left before the first snapshot", { walSenders: { used: 9, max: 10 } }, ["slots and walsenders: error"]],
+    ["one walsender left for a slot that is there", { walSenders: { used: 9, max: 10 }, slotExists: true, publication: publication() }, []],
     ["WAL kept without limit", settings("max_slot_wal_keep_size", -1), ["WAL kept for the slot: advice"]],
     ["little WAL kept", settings("max_slot_wal_keep_size", 64), ["WAL kept for the slot: warning"]],
     ["a slot that is dropped when idle", settings("idle_replication_slot_timeout", 3_600_000), ["timeouts: warning"]],
@@ -66,6 +69,13 @@ describe("a source's checks", () => {
   ])("name what helps a table without a replica identity that %s", (_, table, remedy) => {
     const findings = checkSource({ ...healthy, tables: [table] }, expected).flatMap(({ findings }) => findings)
     expect(findings.map((finding) => finding.remedy)).toEqual([remedy])
+  })
+
+  it.each([[false, "`cdc setup`"], [true, "`cdc setup --resnapshot`"]])("tell of partitions published as themselves, the slot being there: %s", (slotExists, remedy) => {
+    const partitioned = (viaRoot: boolean) => checkSource({ ...healthy, slotExists, tables: [{ ...people, partitions: [{ name: "public.people_1", isFull: false, identity: ["id"] }] }],
+      publication: { ...publication(), viaRoot, tables: new Set(viaRoot ? ["public.people"] : ["public.people_1"]) } }, expected).flatMap(({ findings }) => findings)
+    expect(partitioned(true)).toEqual([])
+    expect(partitioned(false).filter(({ severity }) => severity === "error").map((finding) => finding.remedy)).toEqual([`${remedy} alters it`])
   })
 
   it("tell of a server that would hang up before it is answered", () => {

@@ -29,6 +29,13 @@ describe("a failure of Postgres", () => {
     expect(error.message).toMatch(/^Writing the aggregates: \S.*\(\w{5}\)/)
   })
 
+  it.each([["53300", "number of requested standby connections exceeds max_wal_senders (currently 1)", "max_wal_senders"], ["53400", "all replication slots are in use", "max_replication_slots"]])(
+    "%s passes when somebody makes room, and says where", (code, message, setting) => {
+      const error = fromCause("Exporting a snapshot", { code, message })
+      expect(error.isRetryable).toBe(true)
+      expect(error.message.split("; ")[1]).toContain(`raise ${code === "53300" ? "max_connections, for replication " : ""}${setting}`)
+    })
+
   it("keeps what a person needs to find the cause", () => {
     expect(fromCause("Writing", errors[0]!).message).toBe(`Writing: duplicate key value violates unique constraint "people_email_key" (23505)`)
     expect(fromCause("Writing", errors[2]!).message).toBe("Writing: invalid input syntax for type integer (value withheld) (22P02)")

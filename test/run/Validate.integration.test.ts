@@ -8,9 +8,16 @@ import { TableName } from "../../src/domain/TableName.ts"
 import type { Finding } from "../../src/domain/Finding.ts"
 import { entries, type Pipeline } from "../../src/materialize/Pipeline.ts"
 import * as Validate from "../../src/run/Validate.ts"
-import { type CaptureUnderTest, withCapture } from "./CaptureFixture.ts"
+import { type CaptureUnderTest, envelope, withCapture } from "./CaptureFixture.ts"
 
 const people = { tables: "public.people", ddl: "create table public.people (id int primary key, email text, born date, bio text)" }
+
+const parted = {
+  tables: "public.people, public.parted",
+  ddl: `${people.ddl}; create table public.parted (id int primary key, code int not null, name text) partition by range (id);
+    create table public.parted_1 partition of public.parted for values from (0) to (10); alter table public.parted replica identity full;
+    insert into public.parted values (1, 1, 'a')`
+}
 
 const readsEmail: Pipeline = {
   name: "mailing", version: 1, settings: {}, groups: {},
@@ -183,6 +190,28 @@ describe("validate", () => {
         yield* capture.sql(`create publication cdc_${capture.database.name} for table public.people, public.fence with (publish_via_partition_root)`)
         assert.deepStrictEqual(serious(yield* findings(capture)), {})
       })))
+
+  it.live("names what a publication of somebody's leaves out, which setup mends", () =>
+    withCapture(parted, (capture) =>
+      Effect.gen(function*() {
+        const publication = `cdc_${capture.database.name}`
+        yield* capture.sql(`create publication ${publication} for table public.parted, public.people where (id > 5), public.fence with (publish = 'insert')`,
+          "alter table public.parted_1 replica identity full")
+        const found = (yield* findings(capture)).get("publication")!
+        assert.deepStrictEqual(found.map(({ problem, remedy }) => [problem.replace(/[:,(].*/, ""), remedy]), [
+          ["does not publish update", "`cdc setup` alters it"],
+          ["publishes rows of public.parted as those of partitions", "`cdc setup` alters it"],
+          ["is published with a row filter ", "`cdc setup` alters it"]
+        ])
+        yield* capture.setup
+        assert.deepStrictEqual(serious(yield* findings(capture)), {})
+        yield* capture.start
+        yield* capture.caughtUp
+        yield* capture.sql("update public.parted set name = 'b'", "insert into public.people values (1)")
+        yield* capture.caughtUp
+        assert.deepStrictEqual((yield* capture.read("public.parted")).map((record) => envelope(record).op), ["r", "u"])
+        assert.strictEqual((yield* capture.read("public.people")).length, 1)
+      })), 120_000)
 
   it.live("says what can't be reached, and looks at the rest", () =>
     withCapture({ ...people, overrides: { kafka: { brokers: "127.0.0.1:1" } } }, (capture) =>
