@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process"
-import { cpSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { cpSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -41,6 +41,13 @@ describe("the bundle that bin/cdc runs", { timeout: 60_000 }, () => {
     expect(made()).toBe(before)
     write("src/deep/Text.ts", "export const text = 'changed – but ASCII'")
     expect(say()).toBe("changed – but ASCII\n")
+  })
+
+  it("is made again when a source was put there with an old date, as archives and copies do", () => {
+    bundle()
+    write("src/deep/Text.ts", "export const text = 'of another version'")
+    utimesSync(join(project, "src/deep/Text.ts"), 1, 1)
+    expect(say()).toBe("of another version\n")
   })
 
   it("is made again when a file is gone", () => {
