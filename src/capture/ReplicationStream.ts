@@ -18,8 +18,10 @@ import type { WalMessage } from "./WalMessage.ts"
  * whether anybody takes or not.
  */
 export interface ReplicationStream {
-  /** What has come since the last call, at most about half a megabyte of WAL; waits if that is nothing. */
+  /** What has come since the last call, at most about 64 kB of WAL; waits if that is nothing. */
   readonly take: Effect.Effect<ReadonlyArray<WalMessage>, CaptureError>
+  /** Whether `take` would not wait. */
+  readonly hasMore: () => boolean
   /** Everything before `endLsn`, the end of a commit that was taken, is safe elsewhere. */
   readonly confirm: (endLsn: Lsn.Lsn) => void
   /**
@@ -65,6 +67,7 @@ export const open = Effect.fnUntraced(function*(
         resume(taken instanceof CaptureError ? Effect.fail(taken) : Effect.succeed(taken)))
       return Effect.sync(cancel)
     }),
+    hasMore: () => buffer.hasMore,
     confirm: (lsn) => buffer.confirm(lsn),
     confirming: (note) => confirming(buffer, note, scope)
   }

@@ -12,6 +12,7 @@ import * as Position from "../domain/Position.ts"
 import type { Relation, RowChange } from "../domain/RowChange.ts"
 import * as TableName from "../domain/TableName.ts"
 import type { RecordEncoder } from "../publish/RecordEncoder.ts"
+import { bytesOf } from "../publish/SendPlan.ts"
 import type { Tails } from "../publish/Tails.ts"
 import type { TopicWriter } from "../publish/TopicWriter.ts"
 import { CaptureObserver } from "./CaptureObserver.ts"
@@ -41,7 +42,7 @@ export interface StreamWork {
 }
 
 /**
- * Publishes the stream for ever. While one batch is being sent the next is decoded and encoded. At a watermark it stands still, with
+ * Publishes the stream for ever. While one send is under way the next is decoded and encoded, a little at a time, until it is large or nothing more is there. At a watermark it stands still, with
  * everything before acknowledged, until what is to be done there is done.
  */
 export const publish = Effect.fnUntraced(function*(
@@ -59,6 +60,13 @@ export const publish = Effect.fnUntraced(function*(
     const told = events.take()
     return withoutHeld(told.length === 0 ? encoded : [...encoded, ...told])
   })
+  let unsent = new Unsent()
+  const submit = Effect.suspend(() => {
+    const { lastChange, lastCommit, records } = unsent
+    unsent = new Unsent()
+    return work.sends.submit(Effect.tap(writeObserved(work.writer, records), () =>
+      Effect.sync(() => acknowledged(work.stream, lastCommit, lastChange, progress))))
+  })
   for (;;) {
     const messages = yield* work.stream.take
     const { changes, commits, lastCommit, marks } = yield* work.reader.read(messages)
@@ -68,27 +76,49 @@ export const publish = Effect.fnUntraced(function*(
       if (mark.prefix === Rereads.requestPrefix) work.requested(mark.content)
       const action = work.watermarks.actionAt(mark)
       if (action === undefined) continue
-      const before = yield* recordsOf(changes.slice(sent, mark.changesBefore))
+      unsent.add(yield* recordsOf(changes.slice(sent, mark.changesBefore)))
       sent = mark.changesBefore
-      yield* work.sends.submit(writeObserved(work.writer, before))
+      yield* submit
       yield* work.sends.flush
       yield* action
     }
-    const records = yield* recordsOf(sent === 0 ? changes : changes.slice(sent))
+    unsent.add(yield* recordsOf(sent === 0 ? changes : changes.slice(sent)))
     yield* events.report
     observer.transactions(commits)
     const truncated = work.withheld.publishable(changes).filter(({ kind }) => kind === "truncate")
-    if (truncated.length === 0) {
-      yield* work.sends.submit(Effect.tap(writeObserved(work.writer, records), () =>
-        Effect.sync(() => acknowledged(work.stream, lastCommit, changes, progress))))
-    } else {
-      yield* work.sends.submit(writeObserved(work.writer, records))
+    if (truncated.length > 0) {
+      yield* submit
       yield* work.sends.flush
       yield* work.truncated(truncated.map(({ relation }) => relation))
-      acknowledged(work.stream, lastCommit, changes, progress)
     }
+    unsent.end(changes, lastCommit)
+    if (truncated.length > 0 || unsent.bytes >= sendBytes || !work.stream.hasMore()) yield* submit
   }
 })
+
+/** Of records: enough for one request, and little beside the rest of the process. */
+const sendBytes = 2_097_152
+
+/** What was encoded since the last send. The changes that it was made of are forgotten at once: they cost more than their records. */
+class Unsent {
+  readonly records: Array<OutgoingRecord> = []
+  bytes = 0
+  lastChange: RowChange | undefined
+  lastCommit: Commit | undefined
+
+  add(records: ReadonlyArray<OutgoingRecord>): void {
+    for (const record of records) {
+      this.records.push(record)
+      this.bytes += bytesOf(record)
+    }
+  }
+
+  /** All of these changes are in it, and everything up to this commit. */
+  end(changes: ReadonlyArray<RowChange>, lastCommit: Commit | undefined): void {
+    this.lastChange = changes.at(-1) ?? this.lastChange
+    this.lastCommit = lastCommit ?? this.lastCommit
+  }
+}
 
 /**
  * A change that can't become a record is its table's gap. That is noted before anything of the stretch is sent, and so before the change is
@@ -114,10 +144,9 @@ const encodePublishable = (
 const acknowledged = (
   stream: ReplicationStream,
   lastCommit: Commit | undefined,
-  changes: ReadonlyArray<RowChange>,
+  lastChange: RowChange | undefined,
   progress: Progress
 ): void => {
-  const lastChange = changes.at(-1)
   progress.hasRows ||= lastChange !== undefined
   if (lastCommit === undefined) return
   stream.confirm(lastCommit.endLsn)
