@@ -195,7 +195,7 @@ const partitionProblems = ({ partitions }: TableFacts, relation: Relation): Read
   if (relation.replicaIdentity !== "f" || good.length === 0) return findings
   const [which, like] = good.length === 1 ? [`partition ${good[0]!} is`, ""] : [`partitions ${some(good)} are`, ", and the others alike"]
   return [...findings, warning(`Table ${TableName.format(relation)}`,
-    `is REPLICA IDENTITY FULL, and its ${which} not: Postgres goes by the partition's own, and sends no more than the key of old rows`,
+    `is REPLICA IDENTITY FULL, and its ${which} not: Postgres goes by the partition's own, and sends of old rows no more than the key: the rest reads as null`,
     `ALTER TABLE ${good[0]!} REPLICA IDENTITY FULL${like}`)]
 }
 

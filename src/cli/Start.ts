@@ -12,11 +12,11 @@ import * as SampleHub from "./SampleHub.ts"
 import { serve, urlOf } from "./Serve.ts"
 
 /** The servers stop with us, so that a remedy that needs them is ours to carry out. */
-const tellRemedy = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.tapError(work, (error) =>
+const tellRemedy = <A, E, R>(work: Effect.Effect<A, E, R>) =>
+  Effect.mapError(work, (error) =>
     error instanceof CaptureError && error.reason === "gap"
-      ? Console.error("Here, `cdc setup --resnapshot` is: npm start -- --resnapshot")
-      : Effect.void)
+      ? new CaptureError({ reason: "gap", message: `${error.message}\nHere, \`cdc setup --resnapshot\` is: npm start -- --resnapshot` })
+      : error)
 
 export const start = Command.make(
   "start",

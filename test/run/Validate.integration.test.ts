@@ -73,7 +73,7 @@ describe("validate", () => {
             "error: Table public.odd sends its replica identity without its key column id, so deletes would have no key",
             "error: Partition public.parts_1 has no replica identity, so Postgres rejects the hub's UPDATEs and DELETEs once it is published",
             "error: Partition public.keyed_2 sends its replica identity without its key column id, so deletes would have no key",
-            "warning: Table public.keyed is REPLICA IDENTITY FULL, and its partition public.keyed_1 is not: Postgres goes by the partition's own, and sends no more than the key of old rows"
+            "warning: Table public.keyed is REPLICA IDENTITY FULL, and its partition public.keyed_1 is not: Postgres goes by the partition's own, and sends of old rows no more than the key: the rest reads as null"
           ]
         })
         for (const { remedy } of [...found.values()].flat()) assert.match(remedy, /ALTER TABLE|create it|set it|REPLICA IDENTITY|cdc setup/)
