@@ -131,7 +131,7 @@ const timeouts = ({ server, settings }: SourceFacts, expected: SourceExpectation
   const findings: Array<Finding> = []
   const idleSlot = settings.get("idle_replication_slot_timeout") ?? 0
   if (idleSlot > 0) {
-    findings.push(warning("idle_replication_slot_timeout", `is ${minutes(idleSlot)}: a slot that nobody reads for so long is lost`,
+    findings.push(warning("idle_replication_slot_timeout", `is ${duration(idleSlot)}: a slot that nobody reads for so long is lost`,
       idleSlot < day ? "raise it above your longest outage, a day at least, or set it to 0" : "keep capture running, or set it to 0"))
   }
   if (expected.walSenderTimeoutSeconds < expected.statusIntervalSeconds * 2) {
@@ -285,4 +285,4 @@ const addedColumns = ({ tables }: SourceFacts): Check => ({
     warning(`Table ${name}`, `got ${addedWithDefault.join(", ")} with a default, which Postgres sends for no old row: in the topic those lack it`, `\`cdc snapshot ${name}\``))
 })
 
-const minutes = (milliseconds: number): string => `${Math.round(milliseconds / 60_000)} min`
+const duration = (milliseconds: number): string => milliseconds < 60_000 ? `${milliseconds / 1_000} s` : `${Math.round(milliseconds / 60_000)} min`

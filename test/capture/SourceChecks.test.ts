@@ -78,6 +78,11 @@ describe("a source's checks", () => {
     expect(partitioned(false).filter(({ severity }) => severity === "error").map((finding) => finding.remedy)).toEqual([`${remedy} alters it`])
   })
 
+  it.each([[3_000, "is 3 s:"], [3_600_000, "is 60 min:"]])("say how long a slot may stay idle: %i ms", (timeout, said) => {
+    const findings = checkSource({ ...healthy, ...settings("idle_replication_slot_timeout", timeout) }, expected).flatMap(({ findings }) => findings)
+    expect(findings.map(({ problem }) => problem.slice(0, said.length))).toEqual([said])
+  })
+
   it("tell of a server that would hang up before it is answered", () => {
     expect(found({}, { walSenderTimeoutSeconds: 3, statusIntervalSeconds: 2 })).toEqual(["timeouts: error"])
   })
