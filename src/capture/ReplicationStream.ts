@@ -105,7 +105,10 @@ const startWhenFree = Effect.fnUntraced(function*(
 ) {
   for (let delay = firstPollMillis, polls = 0;; delay = Math.min(delay * 2, maxPollMillis), polls++) {
     const refused = yield* Effect.flip(start(client, buffer, options)).pipe(Effect.catch(() => Effect.undefined))
-    if (refused === undefined) return
+    if (refused === undefined) {
+      if (polls > 0) yield* Effect.logInfo(`replication slot ${options.slot} is free, and taken over`)
+      return
+    }
     if (refused.code !== "55006") return yield* explainRefusal(refused, options)
     if (polls === 0) {
       yield* whenTaken

@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Deferred, Effect, Latch, Layer } from "effect"
+import { Deferred, Effect, Latch, Layer, Logger } from "effect"
 import pg from "pg"
 import type { WalMessage } from "../../src/capture/WalMessage.ts"
 import * as ReplicationStream from "../../src/capture/ReplicationStream.ts"
@@ -157,7 +157,9 @@ layer(Support, { excludeTestServices: true })("the replication stream", (it) => 
       yield* Effect.provide(Effect.asVoid(ReplicationStream.open(timed)), behindProxy)
       proxy.hold()
       const began = performance.now()
-      yield* ReplicationStream.open(timed)
+      const told: Array<string> = []
+      yield* Effect.provide(ReplicationStream.open(timed), Logger.layer([Logger.make(({ message }) => void told.push(String(message)))]))
+      assert.match(told.join("; "), /is read by another process: standing by to take over; .* is free, and taken over/)
       assert.isBelow(performance.now() - began, 2_000 + 1_000 + 1_500, "the timeout, a poll, and a busy machine")
     }).pipe(Effect.scoped))
 
