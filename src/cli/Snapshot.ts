@@ -40,9 +40,9 @@ export const snapshot = Command.make(
 ).pipe(
   Command.withShortDescription("Read tables again while their changes are streamed"),
   Command.withDescription(
-    "Read captured tables again while their changes are streamed: every row gets a record `r`, none of which overwrites a later change. After ADD COLUMN "
-      + "… DEFAULT, or for a table that /readyz calls gapped: that one is put back into the publication, and what was deleted meanwhile is deleted in its topic, "
-      + "too. The running capture does it; Ctrl-C leaves it to it."
+    "Read captured tables again while their changes are streamed: every row gets a record `r`, none of which overwrites a later change. What "
+      + "the table has no more is deleted in its topic afterwards, unless there is a --where. After ADD COLUMN … DEFAULT, after a partition was attached, detached or "
+      + "dropped, or for a table that /readyz calls gapped, which is put back into the publication. The running capture does it; Ctrl-C leaves it to it."
   ),
   Command.withExamples([
     { command: "cdc snapshot outreach.campaigns", description: "All rows; progress on stderr, exit code 1 if it fails" },

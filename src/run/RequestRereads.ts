@@ -12,8 +12,8 @@ import * as TableName from "../domain/TableName.ts"
 import * as TableRepair from "./TableRepair.ts"
 
 /**
- * Asks for captured tables to be read again, all of them or, if one can't be, none. A table that has a gap is put back first, and swept
- * afterwards. A running capture takes the requests up when they commit, a later one when it starts.
+ * Asks for captured tables to be read again, all of them or, if one can't be, none. A table that has a gap is put back first; without a
+ * condition each is swept afterwards. A running capture takes the requests up when they commit, a later one when it starts.
  */
 export const requestRereads = Effect.fnUntraced(function*(names: ReadonlyArray<string>, condition: string | undefined) {
   const { source } = yield* AppConfig
@@ -29,7 +29,9 @@ export const requestRereads = Effect.fnUntraced(function*(names: ReadonlyArray<s
   const asked: Array<AskedReread> = []
   for (const table of tables) {
     const repair = yield* TableRepair.repair(table)
-    const id = repair ?? (yield* rereads.request(sql, { table, sweep: false, reason: "asked", ...(condition === undefined ? {} : { condition }) }))
+    // Whole, it is swept: a partition that was detached, dropped or truncated by itself took rows with it of which the stream says nothing.
+    const wanted = condition === undefined ? { sweep: true } : { sweep: false, condition }
+    const id = repair ?? (yield* rereads.request(sql, { table, reason: "asked", ...wanted }))
     asked.push({ id, table, hadGap: repair !== undefined })
   }
   return asked

@@ -3,12 +3,21 @@ import { Effect, Fiber, Latch, Logger } from "effect"
 import { AppConfig } from "../../src/Config.ts"
 import * as TableName from "../../src/domain/TableName.ts"
 import * as CaptureLoop from "../../src/run/CaptureLoop.ts"
+import { requestRereads } from "../../src/run/RequestRereads.ts"
 import * as Setup from "../../src/run/Setup.ts"
-import { type CaptureUnderTest, disorder, envelope, finalState, withCapture } from "./CaptureFixture.ts"
+import { type CaptureUnderTest, disorder, envelope, finalState, isTheTable, withCapture } from "./CaptureFixture.ts"
 import { connection, isIncremental, rereading } from "./Rereading.ts"
 
 const tiny = { snapshot: { chunkBytes: 6_000 } }
 const rowsOf = (n: number) => `select n, 'v' || n from generate_series(1, ${n}) n`
+
+/** Ten rows in each of four partitions, and in a table that is to become one. */
+const partitioned = `create table public.t (id int primary key, v text) partition by range (id);
+  ${[0, 1, 2, 3].map((n) => `create table public.t_${n} partition of public.t for values from (${n * 100}) to (${(n + 1) * 100});`).join(" ")}
+  insert into public.t select n, 'v' || n from generate_series(0, 3) p, generate_series(p * 100 + 1, p * 100 + 10) n;
+  create table public.u (id int primary key, v text); insert into public.u select n, 'u' || n from generate_series(401, 410) n`
+
+const finalRows = (records: Parameters<typeof finalState>[0]) => [...finalState(records).values()]
 
 /** Set up, with the first snapshot done and the stream at its end. */
 const started = Effect.fnUntraced(function*(capture: CaptureUnderTest) {
@@ -182,5 +191,27 @@ describe("a table that is read again", () => {
         assert.strictEqual(final.size, 19)
         assert.strictEqual(final.get("{\"id\":1}")!.v, "while the old one runs")
         yield* Fiber.interrupt(later)
+      })))
+
+  it.live("lost partitions and got others, of which Postgres tells nothing: its topic is the table again", () =>
+    withCapture({ tables: "public.t", ddl: partitioned, overrides: tiny }, (capture) =>
+      Effect.gen(function*() {
+        const { finished } = yield* started(capture)
+        yield* capture.sql("alter table public.t detach partition public.t_1", "drop table public.t_2", "truncate public.t_3",
+          "alter table public.t attach partition public.u for values from (400) to (500)")
+        const [asked] = yield* capture.provide(requestRereads(["public.t"], undefined))
+        assert.deepStrictEqual(outcome(yield* finished(asked!.id)), done)
+        assert.lengthOf(finalRows(yield* isTheTable(capture, "public.t")), 20)
+      })))
+
+  it.live("is not swept if only a part of it was asked for", () =>
+    withCapture({ tables: "public.t", ddl: partitioned, overrides: tiny }, (capture) =>
+      Effect.gen(function*() {
+        const { finished } = yield* started(capture)
+        yield* capture.sql("alter table public.t detach partition public.t_1")
+        const [asked] = yield* capture.provide(requestRereads(["public.t"], "id >= 200"))
+        assert.deepStrictEqual(outcome(yield* finished(asked!.id)), done)
+        yield* capture.caughtUp
+        assert.lengthOf(finalRows(yield* capture.read("public.t")), 40)
       })))
 })
