@@ -46,7 +46,7 @@ const reasonOf = (code: string, message: string): PostgresError["reason"] => {
   if (pooled.test(message)) return "pooled"
   if (contended.has(code)) return "contended"
   if (code === "42501" || code.startsWith("28")) return "forbidden"
-  if (/^(08|53|58|57P|57014|25P03|E[A-Z]+$)/.test(code) || /terminated|timeout (expired|exceeded)|Connection ended|not queryable|closed/i.test(message)) {
+  if (/^(08|53|58|57P|57014|25P0[34]|E[A-Z]+$)/.test(code) || /terminated|timeout (expired|exceeded)|Connection ended|not queryable|closed/i.test(message)) {
     return "unreachable"
   }
   return "refused"

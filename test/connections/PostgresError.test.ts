@@ -36,6 +36,13 @@ describe("a failure of Postgres", () => {
       expect(error.message.split("; ")[1]).toContain(`raise ${code === "53300" ? "max_connections, for replication " : ""}${setting}`)
     })
 
+  it.each([
+    ["25P03", "terminating connection due to idle-in-transaction timeout"],
+    ["25P04", "terminating connection due to transaction timeout"]
+  ])("%s, with which the server ends a session that takes too long, is one to try again", (code, message) => {
+    expect(fromCause("Writing", { code, message }).isRetryable).toBe(true)
+  })
+
   it("keeps what a person needs to find the cause", () => {
     expect(fromCause("Writing", errors[0]!).message).toBe(`Writing: duplicate key value violates unique constraint "people_email_key" (23505)`)
     expect(fromCause("Writing", errors[2]!).message).toBe("Writing: invalid input syntax for type integer (value withheld) (22P02)")
