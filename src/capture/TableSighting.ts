@@ -29,7 +29,7 @@ export const read = Effect.fnUntraced(function*(sql: Sql, publication: string, n
  * A membership in the publication is known by its row, since one that was removed and put back was absent between.
  */
 export const gapOf = (remembered: CapturedTable, seen: TableSighting | undefined, publication: string): string | undefined => {
-  if (seen === undefined) return "the table is gone: dropped, renamed or moved to another schema"
+  if (seen === undefined) return "the table is gone: dropped, renamed or moved to another schema (put it back, or take it out of source.tables)"
   if (seen.relationOid !== remembered.relationOid) return "the table was dropped and made again"
   if (!seen.isPublished) return `the table was taken out of publication ${publication}`
   if (seen.publicationRelOid !== remembered.publicationRelOid || seen.publicationRelXmin !== remembered.publicationRelXmin) {

@@ -46,7 +46,7 @@ const routes = (hub: HubControl | undefined) =>
     const status: Effect.Effect<StatusAnswer, { readonly message: string }> = Effect.gen(function*() {
       const system = yield* progress.status
       return { ...system, checks: yield* checks, ...(hub === undefined ? {} : { sampleHub: { paused: yield* hub.isPaused } }) }
-    })
+    }).pipe(Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.flatMap(checks, (found) => Effect.fail(unanswered(found))) }))
 
     const alive = Effect.succeed(plain("ok\n", 200))
     yield* router.add("GET", "/livez", alive)
@@ -62,7 +62,7 @@ const routes = (hub: HubControl | undefined) =>
     ))
 
     yield* router.add("GET", "/metrics", progress.recordMetrics.pipe(
-      Effect.timeout("3 seconds"), // a scrape has ten
+      Effect.timeout(patience),
       // The counters of this process are worth having also while Postgres or Kafka is away.
       Effect.catch((error) => Effect.logDebug("metrics without lag", { reason: error.message })),
       Effect.andThen(Metrics.text),
@@ -80,6 +80,13 @@ const routes = (hub: HubControl | undefined) =>
       yield* router.add("POST", "/hub/resume", onlyFromHere(hub.resume))
     }
   }))
+
+/** A server that is frozen answers nobody; who asks us is told so. A scrape has ten seconds. */
+const patience = "8 seconds"
+
+const unanswered = (found: ReadonlyArray<Check>) => ({
+  message: `Postgres or Kafka has not answered within ${patience}: ${found.filter(({ state }) => state !== "ok").map(({ name, reason }) => `${name}: ${reason}`).join("; ") || "see /readyz"}`
+})
 
 /** From this machine, and not by some other site's page in this machine's browser. */
 const onlyFromHere = (change: Effect.Effect<void>) =>
