@@ -17,22 +17,23 @@ const stoppedMillis = 2_000
 
 /** What the writing of rows may take, so that who deletes or edits one of them waits for less than 100 ms, commit included. */
 const targetMillis = 40
-/** Written in less than that on any machine that is not overloaded. */
-const maxRows = 1_500
-/** As many always get on, however slow the machine is. */
+/** Before anything was measured: written in less than that on any machine that is not overloaded. */
+const firstRows = 1_500
+/** As many always get on, however slow the machine is; and as many are enough, however fast. */
 const minRows = 50
+const maxRows = 10_000
 
 /** How many rows of the hub one transaction may hold, by how long those before it took to write theirs: a bound in time, not in rows. */
 export const makePace = () => {
-  let rows = maxRows
+  let rows = firstRows
   return {
     get rows(): number {
       return rows
     },
-    /** Slows down at once, by a half at the most (one slow transaction may be the machine's), and quickens again in steps. */
-    wrote: (millis: number): void => {
-      const factor = millis > targetMillis ? Math.max(0.5, targetMillis / millis) : 1.25
-      rows = Math.min(maxRows, Math.max(minRows, Math.floor(rows * factor)))
+    /** Slows down at once, by a half at the most (one slow transaction may be the machine's), and quickens in steps, where more had been written if it might. */
+    wrote: (written: number, millis: number): void => {
+      if (millis > targetMillis) rows = Math.max(minRows, Math.floor(rows * Math.max(0.5, targetMillis / millis)))
+      else if (written >= rows) rows = Math.min(maxRows, Math.floor(rows * 1.25))
     }
   }
 }

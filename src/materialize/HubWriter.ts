@@ -6,7 +6,7 @@ import { makeAnnouncer } from "./Announcer.ts"
 import type { Folded } from "./Folding.ts"
 import { groupId, type GroupKey } from "./GroupStore.ts"
 import * as Holding from "./Holding.ts"
-import { makeMirrorWriter } from "./MirrorWriter.ts"
+import { makeMirrorWriter, type MirrorPlan } from "./MirrorWriter.ts"
 import { makePendingKeys } from "./PendingKeys.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { StateTables } from "./StateTables.ts"
@@ -89,18 +89,19 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
     write: Effect.fnUntraced(function*(sql: Sql, folded: Folded): Effect.fn.Return<HubOutcome, PostgresError> {
       yield* remember(sql, folded)
       const plans = yield* Effect.forEach([...folded.rows], ([name, rows]) => planGroup(sql, name, rows))
-      const mirrorPlan = mirror === undefined || folded.mirrors.length === 0 ? [] : yield* mirror.plan(sql, folded.mirrors)
+      const { changes: mirrors, missing } = mirror === undefined || folded.mirrors.length === 0 ? noMirrors : yield* mirror.plan(sql, folded.mirrors)
+      const inserted = mirror === undefined || missing.length === 0 ? undefined : yield* mirror.write(sql, missing)
       const allow = Holding.makeAllowance(pace.rows)
       const parts = plans.map((plan) => ({ plan, parted: allow(plan.changes) }))
-      const [mirrorsNow, mirrorsLater] = allow(mirrorPlan)
+      const [mirrorsNow, mirrorsLater] = allow(mirrors)
       const later = new Map(parts.map(({ parted, plan }) => [plan.table, parted[1].map(({ key }) => key)]))
-      if (mirror !== undefined) later.set(mirrorTable!, mirrorsLater.map(({ name }) => name))
+      if (mirror !== undefined) later.set(mirrorTable!, [...inserted?.held ?? [], ...mirrorsLater.map(({ name }) => name)])
       yield* pending.add(sql, later)
 
       yield* Holding.begin(sql)
       const [took, outcome] = yield* Effect.timed(Effect.gen(function*() {
         const held = new Map<string, ReadonlyArray<string>>()
-        let written = 0
+        let written = inserted?.written ?? 0
         for (const { parted: [now], plan } of parts) {
           const wrote = yield* plan.write(now)
           written += wrote.changed.length
@@ -114,7 +115,7 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
         yield* pending.add(sql, held)
         return { written, held }
       }))
-      pace.wrote(Duration.toMillis(took))
+      pace.wrote(parts.reduce((sum, { parted: [now] }) => sum + now.length, mirrorsNow.length), Duration.toMillis(took))
       return {
         written: outcome.written,
         orphans: plans.reduce((sum, { orphans }) => sum + orphans, 0),
@@ -126,3 +127,5 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
 }
 
 export type HubWriter = ReturnType<typeof makeHubWriter>
+
+const noMirrors: MirrorPlan = { missing: [], changes: [] }

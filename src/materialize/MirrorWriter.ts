@@ -148,11 +148,13 @@ export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: Sta
       const { changes } = yield* writer.plan(sql, upserts)
       const gone = rows.flatMap((row) => row.columns === null && ids.has(row) ? [String(ids.get(row))] : [])
       const removals = (yield* writer.present(sql, gone)).map((id): PlannedMirror => ({ name: nameOf.get(id)!, id, change: undefined }))
-      return [...changes.map((change) => ({ name: nameOf.get(change.key)!, id: change.key, change })), ...removals]
+      const upsertsOf = (isMissing: boolean) =>
+        changes.filter((change) => change.isMissing === isMissing).map((change): PlannedMirror => ({ name: nameOf.get(change.key)!, id: change.key, change }))
+      return { missing: upsertsOf(true), changes: [...upsertsOf(false), ...removals] }
     }),
 
     /** Carries out what was planned. */
-    write: Effect.fnUntraced(function*(sql: Sql, plan: MirrorPlan) {
+    write: Effect.fnUntraced(function*(sql: Sql, plan: ReadonlyArray<PlannedMirror>): Effect.fn.Return<MirrorOutcome, PostgresError> {
       const upserted = yield* writer.write(sql, plan.flatMap(({ change }) => change === undefined ? [] : [change]))
       const removed = yield* writer.remove(sql, plan.flatMap(({ change, id }) => change === undefined ? [id] : []))
       const nameOf = new Map(plan.map(({ id, name }) => [id, name]))
@@ -171,7 +173,19 @@ interface PlannedMirror {
   readonly change: PlannedChange | undefined
 }
 
-export type MirrorPlan = ReadonlyArray<PlannedMirror>
+export interface MirrorPlan {
+  /** To be inserted. Nobody else knows of their integers, so nobody waits for them. */
+  readonly missing: ReadonlyArray<PlannedMirror>
+  /** Updates and deletions. */
+  readonly changes: ReadonlyArray<PlannedMirror>
+}
+
+export interface MirrorOutcome {
+  /** Rows inserted, updated or deleted. */
+  readonly written: number
+  /** Names of those that somebody holds. */
+  readonly held: ReadonlyArray<string>
+}
 
 const without = (rows: ReadonlyArray<WantedMirror>, done: ReadonlyArray<readonly [WantedMirror, bigint]>): ReadonlyArray<WantedMirror> => {
   const found = new Set(done.map(([row]) => row))

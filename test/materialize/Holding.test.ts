@@ -7,7 +7,7 @@ const lastOf = (transactions: number, millisPerRow: number, pace = makePace()): 
   let took = 0
   for (let n = 0; n < transactions; n++) {
     took = pace.rows * millisPerRow
-    pace.wrote(took)
+    pace.wrote(pace.rows, took)
   }
   return took
 }
@@ -24,10 +24,16 @@ describe("what one transaction may hold of the hub", () => {
 
   it("grows again once the machine is faster, and one slow transaction costs a half at the most", () => {
     const pace = makePace()
-    pace.wrote(10_000)
+    pace.wrote(1_500, 10_000)
     assert.strictEqual(pace.rows, 750)
     lastOf(30, 1_000, pace)
     lastOf(30, 0.001, pace)
+    assert.strictEqual(pace.rows, 10_000)
+  })
+
+  it("does not grow by transactions that had less to write than they might", () => {
+    const pace = makePace()
+    for (let n = 0; n < 30; n++) pace.wrote(pace.rows - 1, 1)
     assert.strictEqual(pace.rows, 1_500)
   })
 
