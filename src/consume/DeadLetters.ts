@@ -3,6 +3,7 @@ import { Effect, type Scope, Semaphore } from "effect"
 import { AppConfig } from "../Config.ts"
 import { Kafka } from "../connections/Kafka.ts"
 import { fromCause, KafkaError } from "../connections/KafkaError.ts"
+import { createTopics } from "../connections/NewTopics.ts"
 import { deadLetter } from "../domain/Headers.ts"
 import type { BadInput, RawRecord } from "../domain/SourceChange.ts"
 import * as TopicName from "../domain/TopicName.ts"
@@ -29,16 +30,12 @@ export const openDeadLetters = Effect.fnUntraced(function*(
 
   const ensureTopics = (topics: ReadonlyArray<string>) =>
     topics.every((topic) => ready.has(topic)) ? Effect.void : Effect.tap(
-      kafka.admin("Creating dead-letter topics", (admin) =>
-        admin.createTopics({
-          waitForLeaders: true,
-          topics: topics.map((topic) => ({
-            topic,
-            numPartitions: 1,
-            replicationFactor: settings.replicationFactor,
-            configEntries: [{ name: "retention.ms", value: String(settings.deadLetterRetentionHours * 3_600_000) }]
-          }))
-        })),
+      createTopics("Creating dead-letter topics", topics.map((topic) => ({
+        topic,
+        numPartitions: 1,
+        replicationFactor: settings.replicationFactor,
+        configEntries: [{ name: "retention.ms", value: String(settings.deadLetterRetentionHours * 3_600_000) }]
+      }))).pipe(Effect.provideService(Kafka, kafka)),
       () => Effect.sync(() => topics.forEach((topic) => ready.add(topic)))
     )
 

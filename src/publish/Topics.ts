@@ -1,7 +1,8 @@
-import { Effect, Schedule } from "effect"
+import { Effect } from "effect"
 import kafkajs, { type Admin } from "kafkajs"
 import type { Settings } from "../Config.ts"
 import { Kafka } from "../connections/Kafka.ts"
+import { createTopics } from "../connections/NewTopics.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import { PublishError } from "./PublishError.ts"
 
@@ -34,51 +35,31 @@ const settingNames = ["cleanup.policy", "max.message.bytes", "delete.retention.m
 
 /** Creates what is missing and checks the rest; returns the names of those created. Never changes a topic that is there. */
 export const ensure = Effect.fnUntraced(function*(wanted: ReadonlyArray<WantedTopic>, settings: Settings["kafka"]) {
-  const kafka = yield* Kafka
   const there = yield* describe(wanted.map(({ topic }) => topic))
   const missing = wanted.filter(({ topic }) => !there.has(topic))
   if (missing.length > 0) {
-    yield* kafka.admin("Creating topics", (admin) =>
-      admin.createTopics({
-        waitForLeaders: false, // kafkajs fails where a broker has not heard of the topic yet
-        topics: missing.map((wanted) => ({
-          topic: wanted.topic,
-          numPartitions: settings.partitions,
-          replicationFactor: settings.replicationFactor,
-          configEntries: configOf(wanted, settings)
-        }))
-      }))
-    yield* untilLed(missing.map(({ topic }) => topic))
+    yield* createTopics("Creating topics", missing.map((wanted) => ({
+      topic: wanted.topic,
+      numPartitions: settings.partitions,
+      replicationFactor: settings.replicationFactor,
+      configEntries: configOf(wanted, settings)
+    })))
   }
   yield* check(wanted.filter(({ topic }) => there.has(topic)), there, settings)
   return missing.map(({ topic }) => topic)
 })
 
 /** Creates topics for what is set aside; those that are there stay as they are. */
-export const ensureDeadLetters = Effect.fnUntraced(function*(topics: ReadonlyArray<string>, settings: Settings["kafka"]) {
-  const kafka = yield* Kafka
-  yield* kafka.admin("Creating dead-letter topics", (admin) =>
-    admin.createTopics({
-      waitForLeaders: false, // kafkajs fails where a broker has not heard of the topic yet
-      topics: topics.map((topic) => ({
-        topic,
-        numPartitions: 1,
-        replicationFactor: settings.replicationFactor,
-        configEntries: [
-          { name: "retention.ms", value: millis(settings.deadLetterRetentionHours) },
-          { name: "max.message.bytes", value: String(settings.maxMessageBytes) }
-        ]
-      }))
-    }))
-  yield* untilLed(topics)
-})
-
-/** The metadata name a new partition's leader before that broker knows of its office: until each has answered. */
-const untilLed = Effect.fnUntraced(function*(topics: ReadonlyArray<string>) {
-  const kafka = yield* Kafka
-  const answered = kafka.admin("Waiting for the leaders of new topics", (admin) => Promise.all(topics.map((topic) => admin.fetchTopicOffsets(topic))))
-  yield* answered.pipe(Effect.retry({ while: (error) => error.isRetryable, schedule: Schedule.spaced("100 millis"), times: 300 }))
-})
+export const ensureDeadLetters = (topics: ReadonlyArray<string>, settings: Settings["kafka"]) =>
+  createTopics("Creating dead-letter topics", topics.map((topic) => ({
+    topic,
+    numPartitions: 1,
+    replicationFactor: settings.replicationFactor,
+    configEntries: [
+      { name: "retention.ms", value: millis(settings.deadLetterRetentionHours) },
+      { name: "max.message.bytes", value: String(settings.maxMessageBytes) }
+    ]
+  })))
 
 /**
  * Every wanted topic, with the partitions that it must have and a policy that takes its records, and those of `former` that are

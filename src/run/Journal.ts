@@ -3,6 +3,7 @@ import type { JournalEntry } from "../capture/SlotState.ts"
 import { AppConfig } from "../Config.ts"
 import { Kafka } from "../connections/Kafka.ts"
 import type { KafkaError } from "../connections/KafkaError.ts"
+import { createTopics } from "../connections/NewTopics.ts"
 import * as TopicLog from "../connections/TopicLog.ts"
 import * as Lsn from "../domain/Lsn.ts"
 import type { Position } from "../domain/Position.ts"
@@ -89,13 +90,10 @@ export const keep = (journal: Journal, from: JournalEntry): Positions => {
 /** Makes the topic if it is missing; tells whether it was. */
 export const ensureTopic = Effect.gen(function*() {
   const settings = (yield* AppConfig).kafka
-  const kafka = yield* Kafka
   const topic = TopicName.ofJournal(settings.topicPrefix)
-  return yield* kafka.admin(`Creating topic ${topic}`, (admin) =>
-    admin.createTopics({
-      waitForLeaders: true,
-      topics: [{ topic, numPartitions: 1, replicationFactor: settings.replicationFactor, configEntries: topicConfig }]
-    }))
+  return yield* createTopics(`Creating topic ${topic}`, [
+    { topic, numPartitions: 1, replicationFactor: settings.replicationFactor, configEntries: topicConfig }
+  ])
 })
 
 /** Small segments, soon compacted: some ten entries a second at the most, of which the last counts. */

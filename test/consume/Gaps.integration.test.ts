@@ -16,7 +16,7 @@ const services = Kafka.layer.pipe(
 
 /** A topic of one partition with `count` records that nobody can read as changes. */
 const topicWith = Effect.fnUntraced(function*(name: string, count: number) {
-  const { admin, client, prefix } = yield* TestTopics
+  const { admin, client, create, prefix } = yield* TestTopics
   const topic = `${prefix}.${name}`
   const append = async (values: number) => {
     const producer = client.producer()
@@ -25,7 +25,7 @@ const topicWith = Effect.fnUntraced(function*(name: string, count: number) {
     await producer.disconnect()
   }
   yield* Effect.promise(async () => {
-    await admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true })
+    await create([{ topic, numPartitions: 1 }])
     await append(count)
   })
   return { topic, admin, append }
@@ -123,10 +123,10 @@ layer(services, { excludeTestServices: true })("a reader whose checkpoint is beh
 layer(services, { excludeTestServices: true })("a reader that starts while capture does", (it) => {
   it.effect("moves its checkpoint over a marker that is fetched together with one that it has seen", () =>
     Effect.gen(function*() {
-      const { admin, prefix } = yield* TestTopics
+      const { create, prefix } = yield* TestTopics
       const partitions = 48
       const topic = `${prefix}.both-start`
-      yield* Effect.promise(() => admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true }))
+      yield* Effect.promise(() => create([{ topic, numPartitions: partitions }]))
       yield* leaveMarkers(topic) // offset 0, by setup
       const skips = yield* Queue.unbounded<readonly [number, bigint]>()
       yield* openReader({

@@ -11,9 +11,9 @@ const services = Kafka.layer.pipe(Layer.provideMerge(TestConfig.layer()), Layer.
 layer(services, { excludeTestServices: true })("a reader whose user fails", (it) => {
   it.effect("closes although nobody says what became of a batch, which is then read again", () =>
     Effect.gen(function*() {
-      const { admin, client, prefix } = yield* TestTopics
+      const { client, create, prefix } = yield* TestTopics
       const topic = `${prefix}.public.abandoned`
-      yield* Effect.promise(() => admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: 1 }] }))
+      yield* Effect.promise(() => create([{ topic, numPartitions: 1 }]))
       const producer = client.producer()
       yield* Effect.promise(() => producer.connect())
       yield* Effect.promise(() => producer.send({ topic, messages: [{ key: "a", value: "not an envelope" }] }))

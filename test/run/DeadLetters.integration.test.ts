@@ -47,14 +47,14 @@ layer(services, { excludeTestServices: true })("a pipeline whose records are all
   it.effect("pauses before it moves them, goes on once they are accepted, lists them, and retries what can be", () =>
     Effect.gen(function*() {
       yield* fresh
-      const { admin, client, prefix } = yield* TestTopics
+      const { admin, client, create, prefix } = yield* TestTopics
       const { source } = yield* AppConfig
       const postgres = yield* Postgres
       const pipeline = yield* pipelineOf("bit-scores")
       yield* createSharedTables(postgres, source.stateSchema)
       const topic = `${prefix}.outreach.bit_signals`
       yield* Effect.promise(async () => {
-        await admin.createTopics({ topics: pipeline.sources.map(({ table }) => ({ topic: TopicName.ofTable(prefix, table), numPartitions: 1 })), waitForLeaders: true })
+        await create(pipeline.sources.map(({ table }) => ({ topic: TopicName.ofTable(prefix, table), numPartitions: 1 })))
         const producer = client.producer()
         await producer.connect()
         const bad = [1, 2, 3, 4, 5].map((n) => envelope(n, n === 5 ? undefined : { ...signalRow(1), outreach_id: 7 }))

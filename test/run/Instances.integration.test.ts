@@ -26,13 +26,13 @@ const until = <E, R>(check: Effect.Effect<boolean, E, R>) =>
 /** A hub and topics of its own, and instances of campaign-totals that read them. Each send is opened by a second record, in another batch or the same. */
 const makeStage = Effect.gen(function*() {
   yield* fresh
-  const { admin, client, prefix } = yield* TestTopics
+  const { admin, client, create, prefix } = yield* TestTopics
   const { source } = yield* AppConfig
   const postgres = yield* Postgres
   const pipeline = yield* pipelineOf("campaign-totals")
   yield* createSharedTables(postgres, source.stateSchema)
   const [sends, ...others] = pipeline.sources.map(({ table }) => TopicName.ofTable(prefix, table))
-  yield* Effect.promise(() => admin.createTopics({ topics: [sends!, ...others].map((topic) => ({ topic, numPartitions: partitions })), waitForLeaders: true }))
+  yield* Effect.promise(() => create([sends!, ...others].map((topic) => ({ topic, numPartitions: partitions }))))
   const producer = yield* Effect.acquireRelease(
     Effect.promise(async () => {
       const producer = client.producer()

@@ -20,11 +20,11 @@ layer(services, { excludeTestServices: true })("a checkpoint", (it) => {
   it.effect("is gone on from while the topic still has what follows it, and deletes among it", () =>
     Effect.gen(function*() {
       const { source } = yield* AppConfig
-      const { admin, client, prefix } = yield* TestTopics
+      const { admin, client, create, prefix } = yield* TestTopics
       const postgres = yield* Postgres
       const topic = `${prefix}.public.t`
       yield* Effect.promise(async () => {
-        await admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true })
+        await create([{ topic, numPartitions: 1 }])
         const producer = client.producer()
         await producer.connect()
         await producer.send({ topic, messages: Array.from({ length: 10 }, (_, n) => ({ key: String(n), value: "1" })) })

@@ -35,7 +35,7 @@ layer(Support, { excludeTestServices: true })("progress, from hand-made state", 
   it.effect("tells apart what is not set up, not confirmed, not applied, held up, and not settled", () =>
     Effect.gen(function*() {
       const database = yield* TestDatabase
-      const { admin, client, prefix } = yield* TestTopics
+      const { client, create, prefix } = yield* TestTopics
       const progress = yield* Progress
       const sql = (statement: string, ...parameters: ReadonlyArray<unknown>) => Effect.promise(() => database.query(statement, parameters))
       const slot = TestConfig.slotOf(database.name)
@@ -53,7 +53,7 @@ layer(Support, { excludeTestServices: true })("progress, from hand-made state", 
       assert.deepInclude(waiting, { caughtUp: false, settled: false })
       assert.strictEqual(waiting.capture.state, "waiting")
 
-      yield* Effect.promise(() => admin.createTopics({ topics: [{ topic, numPartitions: 2 }], waitForLeaders: true }))
+      yield* Effect.promise(() => create([{ topic, numPartitions: 2 }]))
       yield* sql("insert into cdc.pipelines (name, version, settings_hash, generation) values ('p', 1, '', 1)")
       yield* sql("insert into cdc.offsets (pipeline, topic, partition, next_offset, epoch, commit_lsn, ord) values ('p', $1, 0, 0, 0, 0, 0), ('p', $1, 1, 0, 0, 0, 0)", topic)
       yield* sql("update cdc.capture set snapshot = 'done'")

@@ -54,7 +54,7 @@ const quietly = Effect.provideService(References.MinimumLogLevel, "None")
 
 /** A topic of orders, what they add up to, and a table of totals that pipelines keep. */
 const shop = Effect.gen(function*() {
-  const { admin, client, prefix } = yield* TestTopics
+  const { admin, client, create, prefix } = yield* TestTopics
   const { source } = yield* AppConfig
   const postgres = yield* Postgres
   yield* createSharedTables(postgres, source.stateSchema)
@@ -63,7 +63,7 @@ const shop = Effect.gen(function*() {
   const topic = `${prefix}.shop.orders`
   const producer = client.producer()
   yield* Effect.promise(async () => {
-    await admin.createTopics({ topics: [{ topic, numPartitions: 3 }], waitForLeaders: true })
+    await create([{ topic, numPartitions: 3 }])
     await producer.connect()
   })
   yield* Effect.addFinalizer(() => Effect.promise(() => producer.disconnect()))

@@ -14,13 +14,10 @@ const topicOf = ({ topics: { prefix } }: CaptureUnderTest) => `${prefix}.public.
 
 /** Made by somebody who thinks that 20 kB are enough. */
 const smallTopic = (capture: CaptureUnderTest, maxMessageBytes = 20_000) =>
-  Effect.promise(() => capture.topics.admin.createTopics({
-    waitForLeaders: true,
-    topics: [{
-      topic: topicOf(capture), numPartitions: 2,
-      configEntries: [{ name: "cleanup.policy", value: "compact" }, { name: "max.message.bytes", value: String(maxMessageBytes) }]
-    }]
-  }))
+  Effect.promise(() => capture.topics.create([{
+    topic: topicOf(capture), numPartitions: 2,
+    configEntries: [{ name: "cleanup.policy", value: "compact" }, { name: "max.message.bytes", value: String(maxMessageBytes) }]
+  }]))
 
 /** Text that does not compress, so that it is as large in Postgres. */
 const insert = (from: number, to: number, bytes: number) =>

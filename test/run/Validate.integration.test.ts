@@ -135,16 +135,13 @@ describe("validate", () => {
   it.live("compares the topics with the configuration", () =>
     withCapture(people, (capture) =>
       Effect.gen(function*() {
-        const { admin, prefix } = capture.topics
-        yield* Effect.promise(() => admin.createTopics({
-          waitForLeaders: true,
-          topics: [
-            { topic: `${prefix}.public.people`, numPartitions: 3, configEntries: [
-              { name: "cleanup.policy", value: "compact,delete" }, { name: "max.message.bytes", value: "100000" }, { name: "min.insync.replicas", value: "2" },
-              { name: "delete.retention.ms", value: "3600000" }
-            ] }
-          ]
-        }))
+        const { admin, create, prefix } = capture.topics
+        yield* Effect.promise(() => create([
+          { topic: `${prefix}.public.people`, numPartitions: 3, configEntries: [
+            { name: "cleanup.policy", value: "compact,delete" }, { name: "max.message.bytes", value: "100000" }, { name: "min.insync.replicas", value: "2" },
+            { name: "delete.retention.ms", value: "3600000" }
+          ] }
+        ]))
         const topic = `Topic ${prefix}.public.people`
         assert.deepStrictEqual(serious(yield* findings(capture)), {
           "partitions": [`error: ${topic} has 3 partitions, but kafka.partitions is 2, and the count is fixed once used, because the order of a key's changes rests on it`],

@@ -27,10 +27,10 @@ layer(Support, { excludeTestServices: true })("the tests' own database and topic
   it.effect("reads what a topic holds, markers of transactions and empty partitions included", () =>
     Effect.gen(function*() {
       const { kafka } = yield* AppConfig
-      const { admin, client, prefix, readTopic } = yield* TestTopics
+      const { admin, client, create, prefix, readTopic } = yield* TestTopics
       const topic = `${prefix}.public.t`
       yield* Effect.promise(async () => {
-        await admin.createTopics({ topics: [{ topic, numPartitions: kafka.partitions + 1 }], waitForLeaders: true })
+        await create([{ topic, numPartitions: kafka.partitions + 1 }])
         assert.deepStrictEqual(await readTopic(topic), [])
         const producer = client.producer({ transactionalId: `${prefix}.t`, idempotent: true, maxInFlightRequests: 1 })
         await producer.connect()

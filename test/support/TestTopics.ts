@@ -1,6 +1,6 @@
 import { Context, Effect, Layer } from "effect"
 import { randomBytes } from "node:crypto"
-import kafkajs, { type Admin, type IHeaders, type Kafka } from "kafkajs"
+import kafkajs, { type Admin, type IHeaders, type ITopicConfig, type Kafka, type KafkaJSError } from "kafkajs"
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib"
 import { inject } from "vitest"
 
@@ -20,6 +20,8 @@ export interface OwnTopics {
   readonly prefix: string
   readonly client: Kafka
   readonly admin: Admin
+  /** Done when the leader of each partition answers: kafkajs' `waitForLeaders` fails where the broker has not heard of the topic yet. */
+  readonly create: (topics: ReadonlyArray<ITopicConfig>) => Promise<void>
   /** Every record between the beginning and the end offsets at the time of the call, by partition and offset. */
   readonly readTopic: (topic: string) => Promise<ReadonlyArray<ReadRecord>>
   readonly close: () => Promise<void>
@@ -35,6 +37,10 @@ export const createTopics = async (brokers: ReadonlyArray<string> = inject("brok
     prefix,
     client,
     admin,
+    create: async (topics) => {
+      await admin.createTopics({ topics: [...topics], waitForLeaders: false })
+      for (const { topic } of topics) await untilLed(admin, topic)
+    },
     readTopic: (topic) => readTopic(client, admin, topic),
     close: async () => {
       const topics = (await admin.listTopics()).filter((topic) => topic.startsWith(`${prefix}.`))
@@ -51,6 +57,9 @@ export class TestTopics extends Context.Service<TestTopics, OwnTopics>()("cdc/te
     Effect.acquireRelease(Effect.promise(() => createTopics()), (topics) => Effect.promise(topics.close))
   )
 }
+
+const untilLed = (admin: Admin, topic: string): Promise<unknown> =>
+  admin.fetchTopicOffsets(topic).catch((error: KafkaJSError) => error.retriable ? untilLed(admin, topic) : Promise.reject(error))
 
 const readTopic = async (client: Kafka, admin: Admin, topic: string): Promise<ReadonlyArray<ReadRecord>> => {
   const ends = new Map<number, bigint>()
