@@ -50,7 +50,7 @@ export const create = (postgres: Postgres["Service"], name: string, waitMillis: 
         )
       return Lsn.parse(row!.lsn)
     })).pipe(
-      Effect.catchIf((error) => error.code === lockNotAvailable, (error) =>
+      Effect.catchIf((error) => error.isLockTimeout, (error) =>
         Effect.flatMap(writers(postgres), (open) =>
           Effect.fail(
             new PostgresError({
@@ -61,8 +61,6 @@ export const create = (postgres: Postgres["Service"], name: string, waitMillis: 
             })
           )))
     )
-
-const lockNotAvailable = "55P03"
 
 /** The oldest sessions whose transactions have written, without what they said: statements hold values. */
 const writers = (sql: Sql) =>

@@ -101,9 +101,9 @@ const prepareReader = Effect.fnUntraced(function*(
  */
 const waitMillis = 3_000
 
-/** Lock not available: contended, and so retried. */
+/** Contended, and so retried. */
 const explainWait = (what: string) => (error: PostgresError): PostgresError =>
-  error.code !== "55P03" ? error : new PostgresError({
+  !error.isLockTimeout ? error : new PostgresError({
     reason: error.reason,
     code: error.code,
     message: `${error.message}: ${what} for more than ${waitMillis / 1_000} s; the first snapshot starts between such`

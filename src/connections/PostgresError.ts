@@ -13,6 +13,11 @@ export class PostgresError extends Schema.TaggedError<PostgresError>()("Postgres
   get isRetryable(): boolean {
     return this.reason === "unreachable" || this.reason === "contended"
   }
+
+  /** A lock was waited for as long as `lock_timeout` allows. */
+  get isLockTimeout(): boolean {
+    return this.code === lockNotAvailable
+  }
 }
 
 /** Names the thing (`doing`), the cause and the remedy. Never quotes the statement or a row value: DETAIL, which may hold one, is not read. */
@@ -39,8 +44,10 @@ const remedyOfCode: Readonly<Record<string, string>> = {
 /** What PgBouncer says to a replication connection. */
 const pooled = /unsupported startup parameter/
 
+const lockNotAvailable = "55P03"
+
 /** Serialization failure, deadlock, lock not available; a foreign key whose parent's delete is on its way. */
-const contended = new Set(["40001", "40P01", "55P03", "23503"])
+const contended = new Set(["40001", "40P01", lockNotAvailable, "23503"])
 
 const reasonOf = (code: string, message: string): PostgresError["reason"] => {
   if (pooled.test(message)) return "pooled"

@@ -68,7 +68,7 @@ export const makeTargetWriter = (target: Target) => {
    */
   const insertFree = (sql: Sql, rows: ReadonlyArray<WantedRow>, patience: { left: number }): Effect.Effect<ReadonlyArray<WantedRow>, PostgresError> =>
     Effect.catch(insertAll(sql, rows), (error) =>
-      error.code !== lockNotAvailable ? Effect.fail(error) : Effect.gen(function*() {
+      !error.isLockTimeout ? Effect.fail(error) : Effect.gen(function*() {
         yield* sql.query("Going back", "rollback to savepoint inserting")
         if (rows.length === 1 || --patience.left <= 0) return []
         const half = rows.length >> 1
@@ -172,8 +172,6 @@ export type TargetWriter = ReturnType<typeof makeTargetWriter>
 /** Somebody else's insert is waited for this long, and so often in one transaction: meanwhile we hold rows of the hub ourselves. */
 const insertWaitMillis = 2
 const maxWaits = 20
-/** SQLSTATE, Postgres manual, appendix A. */
-const lockNotAvailable = "55P03"
 
 const without = <Row extends { readonly key: string }>(rows: ReadonlyArray<Row>, found: ReadonlyArray<{ readonly key: string }>): ReadonlyArray<Row> => {
   if (found.length === 0) return rows
