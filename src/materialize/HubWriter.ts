@@ -6,11 +6,11 @@ import { makeAnnouncer } from "./Announcer.ts"
 import type { Folded } from "./Folding.ts"
 import { groupId, type GroupKey } from "./GroupStore.ts"
 import * as Holding from "./Holding.ts"
-import { makeMirrorWriter, type MirrorPlan } from "./MirrorWriter.ts"
+import { makeMirrorWriter, type MirrorWriter, type WantedMirror } from "./MirrorWriter.ts"
 import { makePendingKeys } from "./PendingKeys.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { StateTables } from "./StateTables.ts"
-import { type Cell, makeTargetWriter, type PlannedChange, type WantedRow } from "./TargetWriter.ts"
+import { type Cell, makeTargetWriter, type WantedRow } from "./TargetWriter.ts"
 
 /** What became of the hub's rows. */
 export interface HubOutcome {
@@ -32,7 +32,6 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
   const writers = new Map(groups.map(([name, { target }]) => [name, makeTargetWriter(target)]))
   const announcers = new Map(groups.map(([name, group]) => [name, makeAnnouncer(tables, pipeline.name, group)]))
   const mirror = pipeline.mirror === undefined ? undefined : makeMirrorWriter(pipeline, pipeline.mirror, tables)
-  const mirrorTable = mirror === undefined ? undefined : TableName.format(mirror.target.table)
   const pending = makePendingKeys(tables, pipeline.name)
   const pace = Holding.makePace()
 
@@ -44,16 +43,32 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
       [pipeline.name, newlyManaged.map(({ group }) => TableName.format(pipeline.groups[group]!.target.table)), newlyManaged.map(({ key }) => key)]
     )
 
-  /** What is to be written of a group's rows, and what writes it and tells of it. */
-  const planGroup = Effect.fnUntraced(function*(sql: Sql, name: string, rows: ReadonlyArray<WantedRow>) {
+  const planGroup = Effect.fnUntraced(function*(sql: Sql, name: string, rows: ReadonlyArray<WantedRow>): Effect.fn.Return<Plan, PostgresError> {
     const tell = yield* announcers.get(name)!.begin(sql, rows)
     const writer = writers.get(name)!
     const { changes, equal, orphans } = yield* writer.plan(sql, rows)
     return {
       table: TableName.format(writer.target.table),
-      changes,
+      keys: changes.map(({ key }) => key),
       orphans: orphans.length,
-      write: (now: ReadonlyArray<PlannedChange>) => Effect.tap(writer.write(sql, now), ({ changed }) => tell({ changed, equal }))
+      inserted: nothing,
+      write: Effect.fnUntraced(function*(count: number) {
+        const { changed, held } = yield* writer.write(sql, changes.slice(0, count))
+        yield* tell({ changed, equal })
+        return { written: changed.length, held }
+      })
+    }
+  })
+
+  /** Mirror rows that are missing are inserted at once: their integers are new, so nobody can wait for them. */
+  const planMirrors = Effect.fnUntraced(function*(sql: Sql, writer: MirrorWriter, rows: ReadonlyArray<WantedMirror>): Effect.fn.Return<Plan, PostgresError> {
+    const { changes, missing } = yield* writer.plan(sql, rows)
+    return {
+      table: TableName.format(writer.target.table),
+      keys: changes.map(({ name }) => name),
+      orphans: 0,
+      inserted: missing.length === 0 ? nothing : yield* writer.write(sql, missing),
+      write: (count) => count === 0 ? Effect.succeed(nothing) : writer.write(sql, changes.slice(0, count))
     }
   })
 
@@ -89,33 +104,25 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
     write: Effect.fnUntraced(function*(sql: Sql, folded: Folded): Effect.fn.Return<HubOutcome, PostgresError> {
       yield* remember(sql, folded)
       const plans = yield* Effect.forEach([...folded.rows], ([name, rows]) => planGroup(sql, name, rows))
-      const { changes: mirrors, missing } = mirror === undefined || folded.mirrors.length === 0 ? noMirrors : yield* mirror.plan(sql, folded.mirrors)
-      const inserted = mirror === undefined || missing.length === 0 ? undefined : yield* mirror.write(sql, missing)
+      if (mirror !== undefined && folded.mirrors.length > 0) plans.push(yield* planMirrors(sql, mirror, folded.mirrors))
       const allow = Holding.makeAllowance(pace.rows)
-      const parts = plans.map((plan) => ({ plan, parted: allow(plan.changes) }))
-      const [mirrorsNow, mirrorsLater] = allow(mirrors)
-      const later = new Map(parts.map(({ parted, plan }) => [plan.table, parted[1].map(({ key }) => key)]))
-      if (mirror !== undefined) later.set(mirrorTable!, [...inserted?.held ?? [], ...mirrorsLater.map(({ name }) => name)])
+      const parts = plans.map((plan) => ({ plan, parted: allow(plan.keys) }))
+      const later = new Map(parts.map(({ parted: [, later], plan }) => [plan.table, [...plan.inserted.held, ...later]]))
       yield* pending.add(sql, later)
 
       yield* Holding.begin(sql)
       const [took, outcome] = yield* Effect.timed(Effect.gen(function*() {
         const held = new Map<string, ReadonlyArray<string>>()
-        let written = inserted?.written ?? 0
+        let written = 0
         for (const { parted: [now], plan } of parts) {
-          const wrote = yield* plan.write(now)
-          written += wrote.changed.length
+          const wrote = yield* plan.write(now.length)
+          written += plan.inserted.written + wrote.written
           held.set(plan.table, wrote.held)
-        }
-        if (mirror !== undefined && mirrorsNow.length > 0) {
-          const wrote = yield* mirror.write(sql, mirrorsNow)
-          written += wrote.written
-          held.set(mirrorTable!, wrote.held)
         }
         yield* pending.add(sql, held)
         return { written, held }
       }))
-      pace.wrote(parts.reduce((sum, { parted: [now] }) => sum + now.length, mirrorsNow.length), Duration.toMillis(took))
+      pace.wrote(parts.reduce((sum, { parted: [now] }) => sum + now.length, 0), Duration.toMillis(took))
       return {
         written: outcome.written,
         orphans: plans.reduce((sum, { orphans }) => sum + orphans, 0),
@@ -128,4 +135,23 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
 
 export type HubWriter = ReturnType<typeof makeHubWriter>
 
-const noMirrors: MirrorPlan = { missing: [], changes: [] }
+/** What is to be written of one table, found out before any of its rows is held. */
+interface Plan {
+  readonly table: string
+  /** Names, as in `pending`, of the rows that would be held. */
+  readonly keys: ReadonlyArray<string>
+  readonly orphans: number
+  /** What could be written at once. */
+  readonly inserted: Written
+  /** Writes the first so many of the rows, and tells of them. */
+  readonly write: (count: number) => Effect.Effect<Written, PostgresError>
+}
+
+interface Written {
+  /** Rows inserted, updated or deleted. */
+  readonly written: number
+  /** Names, as in `pending`, of those that somebody holds. */
+  readonly held: ReadonlyArray<string>
+}
+
+const nothing: Written = { written: 0, held: [] }
