@@ -13,7 +13,7 @@ import { catalogue } from "../pipelines/Catalogue.ts"
 import { AppConfig } from "../src/Config.ts"
 import { Postgres, type Sql } from "../src/connections/Postgres.ts"
 import { quoteIdentifier } from "../src/domain/SqlIdentifier.ts"
-import * as TableName from "../src/domain/TableName.ts"
+import * as TopicName from "../src/domain/TopicName.ts"
 import { createSchema } from "../src/embedded/hub/Hub.ts"
 import { makeMaterializer } from "../src/materialize/Materializer.ts"
 import { createSharedTables, register } from "../src/materialize/Registration.ts"
@@ -33,8 +33,7 @@ const open = Effect.fnUntraced(function*(source: ChangeSource, keys: number) {
   const pipeline = catalogue[source.pipeline]!(pipelineSettings[source.pipeline])
   const generation = yield* postgres.transaction((sql) => Effect.andThen(createSharedTables(sql, stateSchema), register(sql, stateSchema, pipeline)))
   const spent = new Map<string, number>()
-  const index = pipeline.sources.findIndex(({ kind, table }) => kind === "entries" && TableName.format(table) === source.table)
-  const materializer = yield* makeMaterializer({ pipeline, stateSchema, generation, sourceOf: () => index, setAside: () => Effect.die("a bad record") }).pipe(
+  const materializer = yield* makeMaterializer({ pipeline, stateSchema, generation, topics: TopicName.ofSources("bench", pipeline.sources), setAside: () => Effect.die("a bad record") }).pipe(
     Effect.provideService(Postgres, process.env.PROFILE === undefined ? postgres : timed(postgres, spent))
   )
   yield* materializer.checkpoint.register(postgres, [{ topic: topicOf(source), partition: 0 }])

@@ -6,6 +6,10 @@ import type { TableName } from "./TableName.ts"
  */
 export const ofTable = (prefix: string, { schema, table }: TableName): string => sanitize(`${prefix}.${schema}.${table}`)
 
+/** The topics that sources are read from, in their order. */
+export const ofSources = (prefix: string, sources: ReadonlyArray<{ readonly table: TableName }>): ReadonlyArray<string> =>
+  sources.map(({ table }) => ofTable(prefix, table))
+
 /** Where events of one kind are told to whoever wants to know: `<prefix>.events.<name>`. */
 export const ofEvents = (prefix: string, name: string): string => sanitize(`${prefix}.events.${name}`)
 

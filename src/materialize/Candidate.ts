@@ -153,5 +153,3 @@ export const makeCandidates = (stateSchema: string, pipeline: Pipeline) => {
     live: (sql: Sql) => Effect.map(liveNumber(sql), (number) => number === undefined ? undefined : live(pipeline.name, number))
   }
 }
-
-export type Candidates = ReturnType<typeof makeCandidates>

@@ -46,8 +46,8 @@ export interface MaterializerOptions {
   readonly pipeline: Pipeline
   readonly stateSchema: string
   readonly generation: Generation
-  /** Which source a topic feeds: its index in the pipeline. */
-  readonly sourceOf: (topic: string) => number
+  /** Of each source of the pipeline, the one it is read from. */
+  readonly topics: ReadonlyArray<string>
   /** Sets records aside before the transaction commits, so that none is lost; after a failed commit, again. */
   readonly setAside: (records: ReadonlyArray<BadRecord>) => Effect.Effect<void, KafkaError | PostgresError>
   /** Pauses rather than set aside too many; absent: never. */
@@ -63,7 +63,7 @@ export interface MaterializerOptions {
 export const makeMaterializer = Effect.fnUntraced(function*(options: MaterializerOptions) {
   const postgres = yield* Postgres
   const clock = yield* EvaluationClock
-  const { generation, pipeline } = options
+  const { generation, pipeline, topics } = options
   const tables = stateTables(options.stateSchema, pipeline.name, generation.number)
   const checkpoint = makeCheckpoint(tables, generation.name)
   const readSources = makeSourceReader(pipeline)
@@ -116,7 +116,10 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
   const applyIn = Effect.fnUntraced(function*(sql: Sql, batches: ReadonlyArray<ClaimedBatch>) {
     const claimed = yield* checkpoint.claim(sql, batches)
     const read = batches.map((batch) => unseen(batch, claimed.get(partitionId(batch))!))
-    const changes = batches.flatMap((batch, index) => read[index]!.changes.map((change) => ({ source: options.sourceOf(batch.topic), change })))
+    const changes = batches.flatMap(({ topic }, index) => {
+      const source = topics.indexOf(topic)
+      return read[index]!.changes.map((change) => ({ source, change }))
+    })
     yield* awaitVisible(sql, [...new Set(changes.flatMap(({ change: { xid } }) => xid === 0 ? [] : [xid]))])
     const reading = readSources(changes)
     const bad = [...batches.flatMap((batch) => batch.unreadable), ...reading.bad]
@@ -154,7 +157,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       yield* checkpoint.lock(sql, place)
       const open = yield* letters.open(sql, place.topic, place.partition, rereads.map(({ record }) => record.offset))
       const found = retriable(rereads, open)
-      const source = options.sourceOf(place.topic)
+      const source = topics.indexOf(place.topic)
       const reading = readSources(found.changes.map((change) => ({ source, change })))
       const writeHub = yield* foldWork(sql, { ...noWork, entries: reading.entries, links: reading.links, groups: reading.triggered })
       const { applied, stillBad } = yield* noteRetried(sql, letters, place, found, reading)
@@ -228,7 +231,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
    * through another partition, stay (hard part 19). In pages, each a transaction; the offset moves with the last.
    */
   const applyTruncate = Effect.fnUntraced(function*(batch: ClaimedBatch, truncate: SourceChange) {
-    const source = options.sourceOf(batch.topic)
+    const source = topics.indexOf(batch.topic)
     while (true) {
       const page = yield* inGeneration(Effect.fnUntraced(function*(sql) {
         const claimed = yield* checkpoint.claim(sql, [batch])

@@ -13,7 +13,6 @@ import { notSetUpUnlessThere } from "../materialize/Registration.ts"
 import { stateTables } from "../materialize/StateTables.ts"
 import { keepChecked } from "./PipelineCheckpoint.ts"
 import { applyAll, keepRunning, openGeneration, whileRunning } from "./PipelineLoop.ts"
-import { PipelineObserver } from "./PipelineObserver.ts"
 import * as WalHeadroom from "./WalHeadroom.ts"
 
 export interface CandidateOptions {
@@ -53,8 +52,9 @@ export const buildCandidate = Effect.fnUntraced(function*(pipeline: Pipeline, op
     options.opened?.(generation)
     const setAside = yield* setAsideOnce(pipeline, yield* postgres.transaction(candidates.live))
     const { materializer, queue, topics } = yield* openGeneration({ pipeline, generation, breaker, setAside })
+    const gate = yield* WalHeadroom.makePipelineGate(pipeline.name, { waits: "building its state waits", goesOn: "building its state goes on" })
     return yield* whileRunning(pipeline.name, [
-      applyAll(generation.name, queue, materializer, yield* headroom(pipeline.name)),
+      applyAll(generation.name, queue, materializer, gate),
       keepChecked(generation.name, topics, materializer)
     ])
   }).pipe(Effect.catchIf((error) => error.reason === "gap" && !hasLostPlace, (error) => {
@@ -76,16 +76,5 @@ const setAsideOnce = Effect.fnUntraced(function*(pipeline: Pipeline, live: Gener
   return Effect.fnUntraced(function*(records: ReadonlyArray<BadRecord>) {
     const known = new Set(yield* letters.known(postgres, records))
     yield* setAside(records.filter((record) => !known.has(record)))
-  })
-})
-
-/** Waits while capture is so far behind that more WAL could cost it the slot (hard part 14). */
-const headroom = Effect.fnUntraced(function*(name: string) {
-  const { source } = yield* AppConfig
-  const observer = yield* PipelineObserver
-  const remark = `building its state waits: capture is behind, and slot ${source.slot} has less than half of max_slot_wal_keep_size left`
-  return yield* WalHeadroom.makeGate(WalHeadroom.read(yield* Postgres, source.slot), {
-    paused: Effect.andThen(Effect.sync(() => observer.state(name, "running", remark)), Effect.logWarning(remark)),
-    resumed: Effect.andThen(Effect.sync(() => observer.state(name, "running")), Effect.logInfo("building its state goes on"))
   })
 })

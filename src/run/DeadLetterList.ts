@@ -51,7 +51,7 @@ export const countSuspects = Effect.fnUntraced(function*(sql: Sql, stateSchema: 
 /** Lets a paused pipeline move the bad records that are in its topics now to the dead letters. false: it was never started. */
 export const acceptBadRecords = Effect.fnUntraced(function*(pipeline: Pipeline) {
   const { kafka, source } = yield* AppConfig
-  const partitions = yield* readPartitions(pipeline.sources.map(({ table }) => TopicName.ofTable(kafka.topicPrefix, table)))
+  const partitions = yield* readPartitions(TopicName.ofSources(kafka.topicPrefix, pipeline.sources))
   const ends = new Map(partitions.map((partition) => [partitionId(partition), partition.high]))
   return yield* makePause(stateTables(source.stateSchema, pipeline.name, 1), pipeline.name).accept(yield* Postgres, ends)
 })

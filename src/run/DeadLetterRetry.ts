@@ -35,12 +35,12 @@ export const retryDeadLetters = Effect.fnUntraced(function*(pipeline: Pipeline, 
   const postgres = yield* Postgres
   const generation = yield* generationOf(postgres, source.stateSchema, pipeline)
   const letters = yield* makeLetterStore(stateTables(source.stateSchema, pipeline.name, generation.number)).list(postgres, { ...filter, openOnly: true }, maxLetters)
-  const topics = pipeline.sources.map(({ table }) => TopicName.ofTable(kafka.topicPrefix, table))
+  const topics = TopicName.ofSources(kafka.topicPrefix, pipeline.sources)
   const materializer = yield* makeMaterializer({
     pipeline,
     stateSchema: source.stateSchema,
     generation,
-    sourceOf: (topic) => topics.indexOf(topic),
+    topics,
     setAside: () => Effect.void // they are on their topic already
   })
   let report: RetryReport = { applied: 0, closed: 0, stillBad: [], missing: 0 }

@@ -93,12 +93,12 @@ export const openGeneration = Effect.fnUntraced(function*(
   { breaker, generation, pipeline, setAside }: Pick<MaterializerOptions, "pipeline" | "generation" | "setAside"> & { readonly breaker: Breaker }
 ) {
   const { consume, kafka, source } = yield* AppConfig
-  const topics = pipeline.sources.map(({ table }) => TopicName.ofTable(kafka.topicPrefix, table))
+  const topics = TopicName.ofSources(kafka.topicPrefix, pipeline.sources)
   const materializer = yield* makeMaterializer({
     pipeline,
     stateSchema: source.stateSchema,
     generation,
-    sourceOf: (topic) => topics.indexOf(topic),
+    topics,
     setAside,
     breaker
   })
@@ -202,13 +202,7 @@ const retryPendingAll = Effect.fnUntraced(function*(name: string, materializer: 
  * Waits while capture is so far behind that more WAL could cost it the slot.
  */
 const wakeAll = Effect.fnUntraced(function*(name: string, materializer: Materializer) {
-  const { source } = yield* AppConfig
-  const observer = yield* PipelineObserver
-  const tell = (remark: string) => Effect.andThen(Effect.sync(() => observer.state(name, "running", remark)), Effect.logWarning(remark))
-  const gate = yield* WalHeadroom.makeGate(WalHeadroom.read(yield* Postgres, source.slot), {
-    paused: tell(`timers wait: capture is behind, and slot ${source.slot} has less than half of max_slot_wal_keep_size left`),
-    resumed: Effect.andThen(Effect.sync(() => observer.state(name, "running")), Effect.logInfo("timers go on"))
-  })
+  const gate = yield* WalHeadroom.makePipelineGate(name, { waits: "timers wait", goesOn: "timers go on" })
   const wake = Effect.andThen(gate, whileContended(name)(materializer.wake))
   return yield* Effect.forever(Effect.flatMap(wake, ({ nextIn, woken }) =>
     woken > 0 && nextIn !== null && nextIn <= 0n ? Effect.void : Effect.sleep(Duration.millis(pauseMillis(nextIn)))))

@@ -52,7 +52,7 @@ const switchWhenDone = Effect.fnUntraced(function*(pipeline: Pipeline, current: 
   const { kafka, source } = yield* AppConfig
   const postgres = yield* Postgres
   const candidates = makeCandidates(source.stateSchema, pipeline)
-  const topics = pipeline.sources.map(({ table }) => TopicName.ofTable(kafka.topicPrefix, table))
+  const topics = TopicName.ofSources(kafka.topicPrefix, pipeline.sources)
   const { pipelines } = stateTables(source.stateSchema, pipeline.name, 0)
   let before: ReplayProgress | undefined
   while (true) {

@@ -41,12 +41,12 @@ export const verifyShadow = Effect.fnUntraced(function*(pipeline: Pipeline, limi
   if (found === undefined || !candidates.isOurs(found)) {
     return { pipeline: pipeline.name, generation: null, compared: 0, differing: 0, differences: [] } satisfies ShadowVerdict
   }
-  const topics = pipeline.sources.map(({ table }) => TopicName.ofTable(kafka.topicPrefix, table))
+  const topics = TopicName.ofSources(kafka.topicPrefix, pipeline.sources)
   const { compare } = yield* makeMaterializer({
     pipeline,
     stateSchema: source.stateSchema,
     generation: candidate(pipeline.name, found.generation),
-    sourceOf: (topic) => topics.indexOf(topic),
+    topics,
     setAside: () => Effect.void // no record is read
   })
   let compared = 0

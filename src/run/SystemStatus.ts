@@ -12,7 +12,7 @@ import type {
 } from "../observability/SystemStatus.ts"
 import { partitionId } from "../materialize/Checkpoint.ts"
 import { pipelineOf } from "../materialize/Generation.ts"
-import { estimate, progressOf } from "./ReplayProgress.ts"
+import { estimate, readOf } from "./ReplayProgress.ts"
 import { rereadStatus } from "./RereadStatus.ts"
 import { snapshotStatus } from "./SnapshotStatus.ts"
 import type { EndOffsets, OffsetRow, PipelineRow, SystemReading } from "./SystemReading.ts"
@@ -118,7 +118,7 @@ const replayOf = ({ generation, name, records_per_second }: PipelineRow, { ends,
     const bounds = ends.get(partitionId({ partition, topic }))
     return bounds === undefined ? [] : [{ topic, partition, ...bounds }]
   })
-  const { done, of } = progressOf(generation, partitions, new Map(ofCandidate.map((row) => [partitionId(row), row.next_offset])), 0, undefined)
+  const { done, of } = readOf(partitions, new Map(ofCandidate.map((row) => [partitionId(row), row.next_offset])))
   const recordsPerSecond = (members.get(name) ?? 0) === 0 ? 0 : records_per_second
   return { generation, done, of, recordsPerSecond, ...estimate(done, of, recordsPerSecond) }
 }

@@ -1,6 +1,8 @@
 import { Duration, Effect } from "effect"
-import type { Sql } from "../connections/Postgres.ts"
+import { AppConfig } from "../Config.ts"
+import { Postgres, type Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
+import { PipelineObserver } from "./PipelineObserver.ts"
 
 /** How much WAL the server keeps for a slot, and how much may still be written before it drops the slot. In bytes. */
 export interface WalHeadroom {
@@ -37,5 +39,16 @@ export const makeGate = Effect.fnUntraced(function*<E>(
     do yield* Effect.sleep(Duration.millis(lookEveryMillis))
     while (isScarce(yield* look))
     yield* told.resumed
+  })
+})
+
+/** The gate for what of a pipeline can wait; who watches the pipeline, and the log, are told that it does. */
+export const makePipelineGate = Effect.fnUntraced(function*(name: string, does: { readonly waits: string; readonly goesOn: string }) {
+  const { source } = yield* AppConfig
+  const observer = yield* PipelineObserver
+  const remark = `${does.waits}: capture is behind, and slot ${source.slot} has less than half of max_slot_wal_keep_size left`
+  return yield* makeGate(read(yield* Postgres, source.slot), {
+    paused: Effect.andThen(Effect.sync(() => observer.state(name, "running", remark)), Effect.logWarning(remark)),
+    resumed: Effect.andThen(Effect.sync(() => observer.state(name, "running")), Effect.logInfo(does.goesOn))
   })
 })

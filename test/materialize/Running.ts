@@ -35,14 +35,14 @@ export const run = Effect.fnUntraced(function*(
     )
   ).pipe(Effect.provideService(References.MinimumLogLevel, "None"))
   const tables = pipeline.sources.map(({ table }) => TableName.format(table))
-  const topics = pipeline.sources.map(({ table }) => TopicName.ofTable("hub", table))
+  const topics = TopicName.ofSources("hub", pipeline.sources)
   const setAside: Array<{ readonly record: RawRecord; readonly why: BadInput }> = []
   const clock = options.now
   const materializer = yield* makeMaterializer({
     pipeline,
     stateSchema: source.stateSchema,
     generation,
-    sourceOf: (topic) => topics.indexOf(topic),
+    topics,
     setAside: (records) => Effect.sync(() => void setAside.push(...records)),
     ...(options.breaker === undefined ? {} : { breaker: options.breaker })
   }).pipe(clock === undefined ? identity : Effect.provideService(EvaluationClock, () => Effect.sync(clock)))
