@@ -1,38 +1,36 @@
 import { DecodeError } from "./DecodeError.ts"
 
-/** Above this, copying the whole message into a string first costs more than it saves on its columns. */
-const wholeMessageMaxBytes = 2048
-/** Up to this length a loop over the bytes is quicker than a call into the runtime. */
-const shortTextMaxBytes = 48
-
-/**
- * Reads one message front to back, big-endian, with every read checked against its end. All that it returns is a copy:
- * the buffer belongs to the socket.
- */
+/** Reads one message front to back, big-endian, with every read checked against its end. */
 export class ByteReader {
-  readonly #bytes: Buffer
+  readonly bytes: Buffer
+  readonly #start: number
   readonly #end: number
-  #offset = 0
-  /** The message, a character per byte: ASCII columns are cut out of it, at a fraction of the cost of a conversion each. */
-  #characters: string | undefined
+  #offset: number
 
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes
-    this.#end = bytes.length
+  /** The message lies between `start` and `end`. */
+  constructor(bytes: Buffer, start: number, end: number) {
+    this.bytes = bytes
+    this.#start = this.#offset = start
+    this.#end = end
+  }
+
+  /** Where the next read begins, in `bytes`. */
+  get offset(): number {
+    return this.#offset
   }
 
   uint8(): number {
-    return this.#bytes[this.#advance(1)]!
+    return this.bytes[this.#advance(1)]!
   }
 
   uint16(): number {
     const at = this.#advance(2)
-    return (this.#bytes[at]! << 8) | this.#bytes[at + 1]!
+    return (this.bytes[at]! << 8) | this.bytes[at + 1]!
   }
 
   int32(): number {
     const at = this.#advance(4)
-    const bytes = this.#bytes
+    const bytes = this.bytes
     return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
   }
 
@@ -41,35 +39,30 @@ export class ByteReader {
   }
 
   int64(): bigint {
-    return this.#bytes.readBigInt64BE(this.#advance(8))
+    return this.bytes.readBigInt64BE(this.#advance(8))
   }
 
   uint64(): bigint {
-    return this.#bytes.readBigUInt64BE(this.#advance(8))
+    return this.bytes.readBigUInt64BE(this.#advance(8))
   }
 
   /** UTF-8 up to a zero byte. */
   cString(): string {
     const start = this.#offset
-    const end = this.#bytes.indexOf(0, start)
-    if (end === -1) throw this.fault("a text without its end")
+    const end = this.bytes.indexOf(0, start)
+    if (end === -1 || end >= this.#end) throw this.fault("a text without its end")
     this.#offset = end + 1
-    return this.#bytes.toString("utf8", start, end)
+    return this.bytes.toString("utf8", start, end)
   }
 
-  /** UTF-8 of a known length. */
-  text(length: number): string {
-    const start = this.#advance(length)
-    if (length > shortTextMaxBytes || this.#end > wholeMessageMaxBytes || !this.#isAscii(start, length)) {
-      return this.#bytes.toString("utf8", start, start + length)
-    }
-    const characters = this.#characters ??= this.#bytes.toString("latin1")
-    return characters.slice(start, start + length)
+  /** Passes so many bytes by, and says where they start. */
+  skip(length: number): number {
+    return this.#advance(length)
   }
 
-  copy(length: number): Buffer {
+  view(length: number): Buffer {
     const start = this.#advance(length)
-    return Buffer.from(this.#bytes.subarray(start, start + length))
+    return this.bytes.subarray(start, start + length)
   }
 
   /** Fails unless the message was read to its last byte. */
@@ -78,7 +71,7 @@ export class ByteReader {
   }
 
   fault(problem: string): DecodeError {
-    return new DecodeError(problem, this.#offset)
+    return new DecodeError(problem, this.#offset - this.#start)
   }
 
   #advance(length: number): number {
@@ -86,11 +79,5 @@ export class ByteReader {
     if (length > this.#end - start) throw this.fault(`${length} bytes expected, ${this.#end - start} left`)
     this.#offset = start + length
     return start
-  }
-
-  #isAscii(start: number, length: number): boolean {
-    let seen = 0
-    for (let at = start; at < start + length; at++) seen |= this.#bytes[at]!
-    return seen < 0x80
   }
 }

@@ -2,7 +2,7 @@ import { Effect, type Scope } from "effect"
 import type pg from "pg"
 import { Postgres, sqlOn } from "../connections/Postgres.ts"
 import { fromCause, type PostgresError } from "../connections/PostgresError.ts"
-import type { Relation, Tuple } from "../domain/RowChange.ts"
+import type { Relation } from "../domain/RowChange.ts"
 import { withoutKey } from "../domain/Remedy.ts"
 import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
@@ -11,13 +11,16 @@ import * as Catalogue from "./Catalogue.ts"
 import * as SessionSettings from "./SessionSettings.ts"
 import { parseSnapshot, type VisibleXids } from "./StreamedXids.ts"
 
+/** The text of each column. */
+type TextRow = ReadonlyArray<string | null>
+
 /** Some rows of a table in the order of its key, all seen in one snapshot. */
 export interface Chunk {
   readonly relation: Relation
   /** The key's columns, each with its type: a place in the table means something only as long as these stay. */
   readonly keyColumns: ReadonlyArray<string>
   /** The texts that the stream has of the same values. */
-  readonly rows: ReadonlyArray<Tuple>
+  readonly rows: ReadonlyArray<TextRow>
   /** The key of the last row that was looked at, also if the condition left it out; undefined: there was none. */
   readonly lastKey: ReadonlyArray<string> | undefined
   readonly isLast: boolean
@@ -165,8 +168,8 @@ const readRows = Effect.fnUntraced(function*(
   const behind = from === undefined ? "" : ` where (${key}) > (${from.map((_, index) => `$${index + 1}`).join(", ")})`
   yield* run(client, doing, `declare chunk no scroll cursor for
     select ${columns.join(", ")}${wanted} from ${isPartitioned ? "" : "only "}${TableName.toSql(relation)}${behind} order by ${key}`, from)
-  const rows: Array<Tuple> = []
-  let last: Tuple | undefined
+  const rows: Array<TextRow> = []
+  let last: TextRow | undefined
   let isLast = false
   let seen = 0
   for (let bytes = 0; !isLast && bytes < wantedBytes;) {
@@ -186,9 +189,9 @@ const readRows = Effect.fnUntraced(function*(
 const mostRowsPerFetch = 10_000
 
 /** A key's columns are never null. */
-const keyOf = ({ key }: Relation, row: Tuple): ReadonlyArray<string> => key.map((index) => row[index]!)
+const keyOf = ({ key }: Relation, row: TextRow): ReadonlyArray<string> => key.map((index) => row[index]!)
 
-const textBytes = (row: Tuple): number => {
+const textBytes = (row: TextRow): number => {
   let bytes = 0
   for (let column = 0; column < row.length; column++) bytes += row[column]?.length ?? 0
   return bytes
@@ -196,7 +199,7 @@ const textBytes = (row: Tuple): number => {
 
 /** Values as Postgres writes them. The extended protocol takes a single statement, whatever a condition holds. */
 const fetch = (client: pg.Client, doing: string, count: number) =>
-  Effect.map(run(client, doing, `fetch forward ${count} from chunk`), (result) => result.rows as ReadonlyArray<Tuple>)
+  Effect.map(run(client, doing, `fetch forward ${count} from chunk`), (result) => result.rows as ReadonlyArray<TextRow>)
 
 const run = (client: pg.Client, doing: string, text: string, values: ReadonlyArray<string> = []) =>
   Effect.tryPromise({

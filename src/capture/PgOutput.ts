@@ -1,16 +1,17 @@
 import { Lsn } from "../domain/Lsn.ts"
 import type { OldRow, Tuple } from "../domain/RowChange.ts"
+import { RowBytes } from "../domain/RowBytes.ts"
 import { ByteReader } from "./ByteReader.ts"
 import type { WalColumn, WalMessage, WalRelation } from "./WalMessage.ts"
 
 /**
  * Decodes one message of `pgoutput`, protocol version 1, columns as text: the payload of one XLogData, after its header.
- * Synchronous, because the socket reuses the buffer; what it returns points nowhere into it.
+ * It lies in `bytes`, between `start` and `end`; rows are views of it, so that it must stay as it is.
  * Throws a `DecodeError` for anything that is not such a message, to its last byte.
  * Source: https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
  */
-export const decode = (payload: Buffer): WalMessage => {
-  const reader = new ByteReader(payload)
+export const decode = (bytes: Buffer, start = 0, end = bytes.length): WalMessage => {
+  const reader = new ByteReader(bytes, start, end)
   const message = decodeMessage(reader, reader.uint8())
   reader.end()
   return message
@@ -84,25 +85,27 @@ const decodeOldRow = (reader: ByteReader, marker: number): OldRow => {
   throw reader.fault("no old row where one must be")
 }
 
-const decodeTuple = (reader: ByteReader, absent: null | undefined): Tuple => {
-  const count = reader.uint16()
-  const tuple: Array<string | null | undefined> = []
-  for (let column = 0; column < count; column++) {
+const decodeTuple = (reader: ByteReader, missing: null | undefined): Tuple => {
+  const columns = reader.uint16()
+  const row = new RowBytes(reader.bytes, columns)
+  for (let column = 0; column < columns; column++) {
     switch (reader.uint8()) {
-      case 0x74 /* t: text */:
-        tuple.push(reader.text(reader.uint32()))
+      case 0x74 /* t: text */: {
+        const start = reader.skip(reader.uint32())
+        row.setText(column, start, reader.offset)
         break
+      }
       case 0x6e /* n: null */:
-        tuple.push(absent)
+        row.setMissing(column, missing)
         break
       case 0x75 /* u: unchanged TOAST */:
-        tuple.push(undefined)
+        row.setMissing(column, undefined)
         break
       default:
         throw reader.fault(`column ${column + 1} is neither text, null nor unchanged`)
     }
   }
-  return tuple
+  return row
 }
 
 const decodeBegin = (reader: ByteReader): WalMessage => {
@@ -148,10 +151,14 @@ const decodeLogicalMessage = (reader: ByteReader): WalMessage => {
   const transactional = (reader.uint8() & 1) === 1
   const lsn = decodeLsn(reader)
   const prefix = reader.cString()
-  return { _tag: "Message", transactional, lsn, prefix, content: reader.copy(reader.uint32()) }
+  return { _tag: "Message", transactional, lsn, prefix, content: reader.view(reader.uint32()) }
 }
 
 const decodeLsn = (reader: ByteReader): Lsn => Lsn(reader.uint64())
+
+/** Of a message, without decoding it. */
+export const isBegin = (bytes: Buffer, start: number): boolean => bytes[start] === 0x42
+export const isCommit = (bytes: Buffer, start: number): boolean => bytes[start] === 0x43
 
 /** Postgres counts microseconds from 2000-01-01; we count from 1970-01-01. */
 const decodeMicros = (reader: ByteReader): bigint => reader.int64() + 946_684_800_000_000n

@@ -5,6 +5,7 @@ import { CaptureError } from "./CaptureError.ts"
 import * as PgOutput from "./PgOutput.ts"
 import { resnapshot } from "../domain/Remedy.ts"
 import type { WalMessage } from "./WalMessage.ts"
+import { WalStretch } from "./WalStretch.ts"
 
 /** `pg`'s connection below its client. */
 export interface ReplicationConnection extends EventEmitter {
@@ -15,18 +16,12 @@ export interface ReplicationConnection extends EventEmitter {
 
 type Taker = (taken: ReadonlyArray<WalMessage> | CaptureError) => void
 
-/**
- * One hand-over: some two hundred rows. Little enough that what they were decoded to is garbage before V8 first looks for what lives:
- * whatever lives then is copied, and that was a fifth of a drain's CPU with half a megabyte.
- */
-const maxTakenBytes = 65_536
-
 /** Of `wal_sender_timeout`s: how long a server that was asked for an answer may stay silent. A huge transaction keeps it busy for some. */
 const silentTimeouts = 3
 
 /**
- * The replication connection's receiving end: decodes each message as it comes (`pg` reuses the memory), keeps what
- * nobody has taken yet within `maxBufferedBytes` by pausing the socket, and sends the status messages.
+ * The replication connection's receiving end: copies each message as it comes (`pg` reuses the memory), keeps what
+ * nobody has taken yet within `maxBufferedBytes` by pausing the socket, decodes what is taken, and sends the status messages.
  * https://www.postgresql.org/docs/current/protocol-replication.html
  */
 export class ReplicationBuffer {
@@ -37,7 +32,9 @@ export class ReplicationBuffer {
   readonly #onCopyData = (message: { readonly chunk: Buffer }) => this.#receive(message.chunk)
   readonly #onNotice = (notice: { readonly message?: string }) => this.#heed(notice.message ?? "")
 
-  #batches: Array<{ messages: Array<WalMessage>; bytes: number }> = []
+  readonly #stretches: Array<WalStretch> = []
+  /** What came last is in it, or was. */
+  #lastStretch: WalStretch | undefined
   #bufferedBytes = 0
   #paused = false
   #taker: Taker | undefined
@@ -87,7 +84,7 @@ export class ReplicationBuffer {
 
   /** Whether `take` would hand over at once. */
   get hasMore(): boolean {
-    return this.#batches.length > 0
+    return this.#stretches.length > 0
   }
 
   confirm(endLsn: Lsn.Lsn): void {
@@ -166,37 +163,50 @@ export class ReplicationBuffer {
     clearTimeout(giveUp)
   }
 
+  /** Nothing comes after a failure, even if it has come: what lies between would be missing. */
   #receive(chunk: Buffer): void {
+    if (this.#failure !== undefined) return
     this.#lastHeard = Date.now()
     try {
-      if (chunk[0] === xLogData) this.#accept(PgOutput.decode(chunk.subarray(xLogDataHeaderBytes)), chunk.length)
+      if (chunk[0] === xLogData) this.#accept(chunk)
       else if (chunk[0] === primaryKeepalive) this.#acceptKeepalive(Lsn.Lsn(chunk.readBigUInt64BE(1)), chunk[17] === 1)
     } catch (cause) {
-      this.fail(new CaptureError({
-        reason: "undecodable",
-        message: `The slot's stream can't be decoded at ${Lsn.format(this.#received)}: ${(cause as Error).message}. Nothing past it is confirmed; this needs a fixed version.`
-      }))
+      this.fail(this.#undecodable(cause as Error))
       this.#connection.stream.destroy()
     }
   }
 
-  #accept(message: WalMessage, bytes: number): void {
-    if (message._tag === "Begin") this.#insideTransaction = true
-    if (message._tag === "Commit") {
-      this.#insideTransaction = false
-      this.#lastCommitEnd = message.endLsn
-      this.#received = Lsn.max(this.#received, message.endLsn)
-    }
-    let batch = this.#batches.at(-1)
-    if (batch === undefined || batch.bytes >= maxTakenBytes) this.#batches.push(batch = { messages: [], bytes: 0 })
-    batch.messages.push(message)
-    batch.bytes += bytes
-    this.#bufferedBytes += bytes
+  #undecodable(cause: Error): CaptureError {
+    return new CaptureError({
+      reason: "undecodable",
+      message: `The slot's stream can't be decoded at ${Lsn.format(this.#received)}: ${cause.message}. Nothing past it is confirmed; this needs a fixed version.`
+    })
+  }
+
+  #accept(chunk: Buffer): void {
+    if (PgOutput.isBegin(chunk, xLogDataHeaderBytes)) this.#insideTransaction = true
+    else if (PgOutput.isCommit(chunk, xLogDataHeaderBytes)) this.#endTransaction(PgOutput.decode(chunk, xLogDataHeaderBytes) as Commit)
+    this.#bufferedBytes += this.#stretchFor(chunk.length - xLogDataHeaderBytes).add(chunk, xLogDataHeaderBytes)
     if (!this.#paused && this.#bufferedBytes >= this.#maxBufferedBytes) {
       this.#paused = true
       this.#connection.stream.pause()
     }
     this.#handOverSoon()
+  }
+
+  #endTransaction({ endLsn }: Commit): void {
+    this.#insideTransaction = false
+    this.#lastCommitEnd = endLsn
+    this.#received = Lsn.max(this.#received, endLsn)
+  }
+
+  /** With room for a message of so many bytes; of those that wait the last. */
+  #stretchFor(bytes: number): WalStretch {
+    const last = this.#lastStretch
+    if (last !== undefined && this.#stretches.length > 0 && last.hasRoomFor(bytes)) return last
+    const next = WalStretch.behind(last, bytes)
+    this.#stretches.push(next)
+    return this.#lastStretch = next
   }
 
   /** A keepalive comes after everything up to its end of WAL, so if nothing is outstanding all of that is done with. */
@@ -230,15 +240,27 @@ export class ReplicationBuffer {
   #handOver(): void {
     const taker = this.#taker
     if (taker === undefined) return
-    const batch = this.#batches.shift()
-    if (batch !== undefined) {
+    const stretch = this.#stretches.shift()
+    if (stretch !== undefined) {
       this.#taker = undefined
-      this.#bufferedBytes -= batch.bytes
+      this.#bufferedBytes -= stretch.bytes
       this.#resumeIfDrained()
-      taker(batch.messages)
+      taker(this.#decoded(stretch))
     } else if (this.#failure !== undefined) {
       this.#taker = undefined
       taker(this.#failure)
+    }
+  }
+
+  #decoded(stretch: WalStretch): ReadonlyArray<WalMessage> | CaptureError {
+    try {
+      return stretch.decode()
+    } catch (cause) {
+      const error = this.#undecodable(cause as Error)
+      this.#stretches.length = 0 // what comes after it is for nobody
+      this.fail(error)
+      this.#connection.stream.destroy()
+      return error
     }
   }
 
@@ -249,6 +271,8 @@ export class ReplicationBuffer {
     this.#connection.stream.resume()
   }
 }
+
+type Commit = Extract<WalMessage, { readonly _tag: "Commit" }>
 
 const xLogData = "w".charCodeAt(0)
 const primaryKeepalive = "k".charCodeAt(0)

@@ -8,8 +8,8 @@ import type { OldRow, Relation, Tuple } from "./RowChange.ts"
 export const isKeyChange = (relation: Relation, before: OldRow | undefined, after: Tuple): boolean => {
   if (before === undefined) return false
   for (const index of relation.key) {
-    const old = before.tuple[index]
-    const now = after[index]
+    const old = before.tuple.at(index)
+    const now = after.at(index)
     if (old !== undefined && now !== undefined && old !== now) return true
   }
   return false

@@ -38,10 +38,13 @@ export interface Relation {
 }
 
 /**
- * The text of each column as Postgres sends it, in the relation's column order. null is NULL;
+ * The text of each column as Postgres sends it, in the relation's column order: a `RowBytes`, or an array. null is NULL;
  * undefined is a value that is not there: unchanged TOAST in a new row, a column outside of the key in a key-only old row.
  */
-export type Tuple = ReadonlyArray<string | null | undefined>
+export interface Tuple {
+  readonly length: number
+  readonly at: (column: number) => string | null | undefined
+}
 
 /** The mark of a snapshot read in `source.snapshot`, as Debezium writes it; `incremental`: read again while streaming. */
 export type SnapshotMark = "first" | "first_in_data_collection" | "true" | "last_in_data_collection" | "last" | "incremental"

@@ -1,5 +1,6 @@
 import type { RowChange, SnapshotMark } from "../domain/RowChange.ts"
 import type { Transaction } from "../domain/Transaction.ts"
+import type { ByteWriter } from "./ByteWriter.ts"
 
 /** What every record of one capture says of where it comes from. */
 export interface Origin {
@@ -33,10 +34,10 @@ export class EnvelopeEncoder {
   #transaction: Transaction | undefined
   #mark: Mark = "false"
   /** From `,"source":` to the transaction's `"total_order":`. */
-  #middle = ""
+  #middle = Buffer.alloc(0)
   #now = -1n
   /** `,"ts_ms":…` to the end. */
-  #end = ""
+  #end = Buffer.alloc(0)
 
   /** `synthetic`: of records that no transaction made, marked so behind the epoch, and as read between the stream's. */
   constructor(origin: Origin, schema: string, table: string, kind: "captured" | "synthetic" = "captured") {
@@ -46,20 +47,23 @@ export class EnvelopeEncoder {
     this.#table = `,"schema":${JSON.stringify(schema)},"table":${JSON.stringify(table)}`
   }
 
-  /** `before` and `after` are JSON text; `order` and `collectionOrder` the record's own. */
-  encode(
-    change: RowChange,
-    operation: Operation,
-    before: string,
-    after: string,
-    order: number,
-    collectionOrder: number,
-    nowMicros: bigint
-  ): string {
+  /** What comes before the old row's JSON text; behind it comes `betweenRows`, the new row's, and the rest. */
+  begin(into: ByteWriter): void {
+    into.bytes(beforeOldRow)
+  }
+
+  betweenRows(into: ByteWriter): void {
+    into.bytes(beforeNewRow)
+  }
+
+  /** `order` and `collectionOrder` are the record's own. */
+  end(change: RowChange, operation: Operation, order: number, collectionOrder: number, nowMicros: bigint, into: ByteWriter): void {
     const mark = this.#isSynthetic ? "incremental" : change.kind === "read" ? change.mark : "false"
     if (change.transaction !== this.#transaction || mark !== this.#mark) this.#begin(change.transaction, mark)
     if (nowMicros !== this.#now) this.#tick(nowMicros)
-    return `{"before":${before},"after":${after}${this.#middle}${order},"data_collection_order":${collectionOrder}},"op":"${operation}"${this.#end}`
+    into.bytes(this.#middle)
+    into.text(`${order},"data_collection_order":${collectionOrder}},"op":"${operation}"`)
+    into.bytes(this.#end)
   }
 
   #begin(transaction: Transaction, mark: Mark): void {
@@ -69,17 +73,20 @@ export class EnvelopeEncoder {
     const sequence = streamed ? `["${commitLsn}","${commitLsn}"]` : `[null,"${commitLsn}"]`
     this.#transaction = transaction
     this.#mark = mark
-    this.#middle = `,"source":{"version":${JSON.stringify(connectorVersion)},"connector":"postgresql","name":${JSON.stringify(topicPrefix)}` +
+    this.#middle = Buffer.from(`,"source":{"version":${JSON.stringify(connectorVersion)},"connector":"postgresql","name":${JSON.stringify(topicPrefix)}` +
       `,"ts_ms":${floorToMillis(commitMicros)},"snapshot":"${mark}","db":${JSON.stringify(database)}` +
       `,"sequence":${JSON.stringify(sequence)},"ts_us":${commitMicros},"ts_ns":${commitMicros * 1000n}${this.#table}` +
       `,"txId":${xid === 0 ? "null" : xid},"lsn":${commitLsn},"xmin":null,"origin":null,"origin_lsn":null${this.#sourceEnd}` +
-      `,"transaction":{"id":"${xid}:${commitLsn}","total_order":`
+      `,"transaction":{"id":"${xid}:${commitLsn}","total_order":`)
   }
 
   #tick(nowMicros: bigint): void {
     this.#now = nowMicros
-    this.#end = `,"ts_ms":${floorToMillis(nowMicros)},"ts_us":${nowMicros},"ts_ns":${nowMicros * 1000n}}`
+    this.#end = Buffer.from(`,"ts_ms":${floorToMillis(nowMicros)},"ts_us":${nowMicros},"ts_ns":${nowMicros * 1000n}}`)
   }
 }
+
+const beforeOldRow = Buffer.from('{"before":')
+const beforeNewRow = Buffer.from(',"after":')
 
 const floorToMillis = (micros: bigint): bigint => (micros - ((micros % 1000n) + 1000n) % 1000n) / 1000n

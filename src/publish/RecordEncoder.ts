@@ -7,6 +7,7 @@ import { formatPath } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import type { Transaction } from "../domain/Transaction.ts"
+import { ByteWriter } from "./ByteWriter.ts"
 import type { ColumnPolicy } from "./ColumnPolicy.ts"
 import { EncodeError } from "./EncodeError.ts"
 import { EnvelopeEncoder, type Operation, type Origin } from "./EnvelopeEncoder.ts"
@@ -57,10 +58,11 @@ export interface RecordEncoder {
 /** A table is compiled when its `Relation` object is first seen; a changed table is another object. */
 export const makeRecordEncoder = (options: RecordEncoderOptions): RecordEncoder => {
   const tables = new WeakMap<Relation, TableEncoder>()
+  const writer = new ByteWriter()
   let last: TableEncoder | undefined
   const tableOf = (relation: Relation): TableEncoder => {
     if (last?.relation === relation) return last
-    last = tables.get(relation) ?? new TableEncoder(relation, options)
+    last = tables.get(relation) ?? new TableEncoder(relation, options, writer)
     tables.set(relation, last)
     return last
   }
@@ -93,9 +95,11 @@ class TableEncoder {
   readonly #allColumns: string
   readonly #envelopes: EnvelopeEncoder
   readonly #syntheticEnvelopes: EnvelopeEncoder
+  readonly #writer: ByteWriter
 
-  constructor(relation: Relation, options: RecordEncoderOptions) {
+  constructor(relation: Relation, options: RecordEncoderOptions, writer: ByteWriter) {
     this.relation = relation
+    this.#writer = writer
     this.#options = options
     this.#topic = TopicName.ofTable(options.topicPrefix, relation)
     this.#partitions = options.partitionsOf(this.#topic) ?? refuse(relation, `topic ${this.#topic} is gone: run \`cdc setup\`, which makes it again`)
@@ -124,7 +128,7 @@ class TableEncoder {
         this.#updated(change, nowMicros, into)
         break
       case "delete":
-        this.#deleted(change, this.#rows.key(change.before.tuple, undefined), undefined, nowMicros, into)
+        this.#deleted(change, undefined, nowMicros, into)
         break
       case "truncate":
         this.#truncated(change, nowMicros, into)
@@ -150,19 +154,18 @@ class TableEncoder {
   sweep({ key, partition }: SweptKey, transaction: Transaction, order: number, into: Array<OutgoingRecord>): boolean {
     const change: Delete = { kind: "delete", relation: this.relation, transaction, order, collectionOrder: order, before: { extent: "key", tuple: [] } }
     const fields = keyFields(key) ?? new Map<string, string>()
-    const recordOf = (row: string, headers?: HeaderList): OutgoingRecord => ({
-      topic: this.#topic, partition, key, headers, position: this.#position(change, 0),
-      value: Buffer.from(this.#syntheticEnvelopes.encode(change, "d", row, "null", order, order, transaction.commitMicros))
+    const recordOf = (others: "null" | "unavailable", headers?: HeaderList): OutgoingRecord => ({
+      topic: this.#topic, partition, key, headers, position: this.#position(change, 0), value: this.#syntheticValue(change, fields, others)
     })
-    const leastOfRow = recordOf(this.#rows.rowOfKey(fields, "unavailable"), [[Headers.columnsTooLarge, this.#allColumns]])
+    const leastOfRow = recordOf("unavailable", [[Headers.columnsTooLarge, this.#allColumns]])
     if (bytesOf(leastOfRow) > this.maxRecordBytes) return false
-    this.#pushDeleted(recordOf(this.#rows.rowOfKey(fields)), undefined, into)
+    this.#pushDeleted(recordOf("null"), undefined, into)
     return true
   }
 
   #created(change: Insert | Read, operation: Operation, nowMicros: bigint): OutgoingRecord {
-    const key = this.#rows.key(change.after, undefined)
-    const value = this.#value(change, operation, "null", this.#rows.row(change.after, undefined), 0, nowMicros)
+    const key = this.#key(change.after, undefined)
+    const value = this.#value(change, operation, undefined, change.after, 0, nowMicros)
     return this.#record(key, value, undefined, this.#position(change, 0))
   }
 
@@ -172,30 +175,26 @@ class TableEncoder {
       this.#moved(change, before!, nowMicros, into)
       return
     }
-    const key = this.#rows.key(after, before?.tuple)
-    const value = this.#value(change, "u", this.#before(before), this.#rows.row(after, before?.tuple), 0, nowMicros)
+    const key = this.#key(after, before?.tuple)
+    const value = this.#value(change, "u", before, after, 0, nowMicros)
     into.push(this.#record(key, value, undefined, this.#position(change, 0)))
   }
 
   /** A change of key: the row goes under its old key and comes under the new one, each record naming the other's key. */
   #moved(change: Update, before: OldRow, nowMicros: bigint, into: Array<OutgoingRecord>): void {
+    const { after } = change
     const oldKey = this.#rows.key(before.tuple, undefined)!
-    const newKey = this.#rows.key(change.after, before.tuple)!
-    this.#deleted({ ...change, kind: "delete", before }, oldKey, [[Headers.newKey, newKey]], nowMicros, into)
-    const value = this.#value(change, "c", "null", this.#rows.row(change.after, before.tuple), 1, nowMicros)
-    into.push(this.#record(newKey, value, [[Headers.oldKey, oldKey]], this.#position(change, 1)))
+    const newKey = this.#rows.key(after, before.tuple)!
+    this.#deleted({ ...change, kind: "delete", before }, [[Headers.newKey, newKey]], nowMicros, into)
+    const key = this.#key(after, before.tuple)
+    const value = this.#value(change, "c", undefined, after, 1, nowMicros, before.tuple)
+    into.push(this.#record(key, value, [[Headers.oldKey, oldKey]], this.#position(change, 1)))
   }
 
-  #deleted(
-    change: Delete,
-    key: string | undefined,
-    headers: HeaderList | undefined,
-    nowMicros: bigint,
-    into: Array<OutgoingRecord>
-  ): void {
-    const position = this.#position(change, 0)
-    const value = this.#value(change, "d", this.#before(change.before), "null", 0, nowMicros)
-    this.#pushDeleted(this.#record(key, value, headers, position), headers, into)
+  #deleted(change: Delete, headers: HeaderList | undefined, nowMicros: bigint, into: Array<OutgoingRecord>): void {
+    const key = this.#key(change.before.tuple, undefined)
+    const value = this.#value(change, "d", change.before, undefined, 0, nowMicros)
+    this.#pushDeleted(this.#record(key, value, headers, this.#position(change, 0)), headers, into)
   }
 
   #pushDeleted(record: OutgoingRecord, headers: HeaderList | undefined, into: Array<OutgoingRecord>): void {
@@ -210,30 +209,60 @@ class TableEncoder {
     const key = this.#options.compacted(this.#topic)
       ? Buffer.from(JSON.stringify({ __cdc_truncate: TableName.format(this.relation) }))
       : null
-    const value = this.#value(change, "t", "null", "null", 0, nowMicros)
+    const value = this.#value(change, "t", undefined, undefined, 0, nowMicros)
     const position = this.#position(change, 0)
     for (let partition = 0; partition < this.#partitions; partition++) {
       into.push({ topic: this.#topic, partition, key, value, headers: undefined, position })
     }
   }
 
-  #before(before: OldRow | undefined): string {
-    if (before === undefined) return "null"
-    return before.extent === "full" ? this.#rows.row(before.tuple, undefined) : this.#rows.partialRow(before.tuple)
+  /**
+   * `old` has what the new row lacks, without being published as `before`. `step` is 1 for the create of a changed key, which takes the
+   * ordinal after its delete's.
+   */
+  #value(
+    change: RowChange,
+    operation: Operation,
+    before: OldRow | undefined,
+    after: Tuple | undefined,
+    step: 0 | 1,
+    nowMicros: bigint,
+    old: Tuple | undefined = before?.tuple
+  ): Buffer {
+    const writer = this.#writer
+    writer.begin()
+    this.#envelopes.begin(writer)
+    if (before === undefined) writer.text("null")
+    else if (before.extent === "full") this.#rows.row(before.tuple, undefined, writer)
+    else this.#rows.partialRow(before.tuple, writer)
+    this.#envelopes.betweenRows(writer)
+    if (after === undefined) writer.text("null")
+    else this.#rows.row(after, old, writer)
+    this.#envelopes.end(change, operation, change.order + step, change.collectionOrder + step, nowMicros, writer)
+    return writer.take()
   }
 
-  /** `step` is 1 for the create of a changed key, which takes the ordinal after its delete's. */
-  #value(change: RowChange, operation: Operation, before: string, after: string, step: 0 | 1, nowMicros: bigint): Buffer {
-    const { collectionOrder, order } = change
-    return Buffer.from(this.#envelopes.encode(change, operation, before, after, order + step, collectionOrder + step, nowMicros))
+  #syntheticValue(change: RowChange, key: ReadonlyMap<string, string>, others: "null" | "unavailable"): Buffer {
+    const writer = this.#writer
+    writer.begin()
+    this.#syntheticEnvelopes.begin(writer)
+    this.#rows.rowOfKey(key, others, writer)
+    this.#syntheticEnvelopes.betweenRows(writer)
+    writer.text("null")
+    this.#syntheticEnvelopes.end(change, "d", change.order, change.collectionOrder, change.transaction.commitMicros, writer)
+    return writer.take()
+  }
+
+  #key(tuple: Tuple, old: Tuple | undefined): Buffer | null {
+    this.#writer.begin()
+    return this.#rows.recordKey(tuple, old, this.#writer) ? this.#writer.take() : null
   }
 
   #position(change: RowChange, step: 0 | 1): Position.Position {
     return { epoch: this.#options.epoch, commitLsn: change.transaction.commitLsn, order: change.order + step }
   }
 
-  #record(keyJson: string | undefined, value: Buffer, headers: HeaderList | undefined, position: Position.Position): OutgoingRecord {
-    const key = keyJson === undefined ? null : Buffer.from(asConnectWrites(keyJson))
+  #record(key: Buffer | null, value: Buffer, headers: HeaderList | undefined, position: Position.Position): OutgoingRecord {
     return { topic: this.#topic, partition: partitionOf(key, this.#partitions), key, value, headers, position }
   }
 }

@@ -73,7 +73,7 @@ const take = (candidates: Array<ColumnBytes>, excess: number): ReadonlyArray<num
 
 /** The change as if Postgres had not sent these columns, so that they become the unavailable value wherever they stand. */
 const without = (change: RowChange, columns: ReadonlySet<number>): RowChange => {
-  const lacking = (tuple: Tuple): Tuple => tuple.map((value, column) => (columns.has(column) ? undefined : value))
+  const lacking = (tuple: Tuple): Tuple => Array.from({ length: tuple.length }, (_, column) => (columns.has(column) ? undefined : tuple.at(column)))
   switch (change.kind) {
     case "insert":
     case "read":

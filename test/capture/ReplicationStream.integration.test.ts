@@ -55,7 +55,7 @@ const takeCommits = (stream: ReplicationStream.ReplicationStream, count: number)
     const messages: Array<WalMessage> = []
     const commits = () => messages.filter((message): message is Commit => message._tag === "Commit")
     while (commits().length < count) messages.push(...(yield* stream.take))
-    return { commits: commits(), inserted: messages.flatMap((message) => (message._tag === "Insert" ? [message.after[0]] : [])) }
+    return { commits: commits(), inserted: messages.flatMap((message) => (message._tag === "Insert" ? [message.after.at(0)] : [])) }
   })
 
 layer(Support, { excludeTestServices: true })("the replication stream", (it) => {

@@ -70,7 +70,7 @@ describe("opening a snapshot", () => {
         const rows: Array<string> = []
         for (const piece of parted!.pieces) {
           const next = yield* snapshot.readers[0]!.read(piece)
-          for (let chunk = yield* next; chunk.rows.length > 0; chunk = yield* next) rows.push(...chunk.rows.map(([id]) => id!))
+          for (let chunk = yield* next; chunk.rows.length > 0; chunk = yield* next) rows.push(...chunk.rows.map((row) => row.at(0)!))
         }
         assert.sameMembers(rows, Array.from({ length: 20 }, (_, id) => `${id}`))
         const refused = yield* Effect.flip(Effect.flatten(snapshot.readers[1]!.read(secret!.pieces[0]!)))

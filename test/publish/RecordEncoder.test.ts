@@ -1,8 +1,9 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Lsn } from "../../src/domain/Lsn.ts"
+import { RowBytes } from "../../src/domain/RowBytes.ts"
 import type { OutgoingRecord } from "../../src/domain/OutgoingRecord.ts"
-import type { ColumnType, Relation, RowChange } from "../../src/domain/RowChange.ts"
+import type { ColumnType, Relation, RowChange, Tuple } from "../../src/domain/RowChange.ts"
 import type { Transaction } from "../../src/domain/Transaction.ts"
 import * as ColumnPolicy from "../../src/publish/ColumnPolicy.ts"
 import { EncodeError } from "../../src/publish/EncodeError.ts"
@@ -214,5 +215,33 @@ describe("a truncate", () => {
 
   it("is left out if truncates are turned off", () => {
     expect(encode(truncate, { truncates: false })).toEqual([])
+  })
+})
+
+describe("a row that is bytes", () => {
+  const bytesOf = (texts: ReadonlyArray<string | null | undefined>): RowBytes => {
+    const row = new RowBytes(Buffer.from(texts.map((text) => text ?? "").join("")), texts.length)
+    let start = 0
+    for (const [column, text] of texts.entries()) {
+      if (typeof text === "string") row.setText(column, start, start += Buffer.byteLength(text))
+      else row.setMissing(column, text)
+    }
+    return row
+  }
+  const text = fc.oneof(fc.string({ unit: "grapheme", maxLength: 100 }), fc.string({ unit: fc.constantFrom(..."az\"\\"), maxLength: 4000 }))
+  const number = fc.bigInt().map(String)
+  const row = fc.tuple(number, fc.option(text), text)
+  const whole = fc.tuple(row, fc.subarray([0, 1])).map(([row, absent]) => row.map((value, column) => (absent.includes(column as 0) ? undefined : value)))
+
+  it("becomes the records that its texts become", () => {
+    const same = (of: (made: (texts: ReadonlyArray<string | null | undefined>) => Tuple) => RowChange) =>
+      expect(encode(of(bytesOf))).toEqual(encode(of((texts) => texts)))
+    fc.assert(fc.property(row, row, whole, (first, second, partial) => {
+      same((made) => ({ ...common, kind: "insert", after: made(first) }))
+      same((made) => ({ ...common, kind: "read", after: made(first), mark: "true" }))
+      same((made) => ({ ...common, kind: "update", before: { extent: "full", tuple: made(first) }, after: made(partial) }))
+      same((made) => ({ ...common, kind: "update", before: { extent: "key", tuple: made([first[0], undefined, first[2]]) }, after: made(second) }))
+      same((made) => ({ ...common, kind: "delete", before: { extent: "key", tuple: made([first[0], undefined, first[2]]) } }))
+    }), { numRuns: 300 })
   })
 })

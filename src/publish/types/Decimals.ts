@@ -1,5 +1,5 @@
 import type { ColumnType } from "../../domain/RowChange.ts"
-import type { EncodeText, TypeFamily } from "./TypeFamily.ts"
+import { type EncodeAscii, type EncodeText, notSoSimple, type TypeFamily } from "./TypeFamily.ts"
 import type { Modes } from "./Modes.ts"
 import { javaFloat } from "./Numbers.ts"
 import { quote } from "./Text.ts"
@@ -14,7 +14,22 @@ const hasDigits = (text: string): boolean => text.charCodeAt(text.charCodeAt(0) 
 const special = (text: string): string =>
   text === "NaN" ? "\"NAN\"" : text === "-Infinity" ? "\"NEGATIVE_INFINITY\"" : "\"POSITIVE_INFINITY\""
 
-const string: EncodeText = (text) => (hasDigits(text) ? `"${text}"` : special(text))
+/** What has no letter in it. */
+const stringAscii: EncodeAscii = (from, start, end, into, at) => {
+  into[at++] = quotationMark
+  for (let index = start; index < end; index++) {
+    const byte = from[index]!
+    if (byte > nine) return notSoSimple
+    into[at++] = byte
+  }
+  into[at++] = quotationMark
+  return at
+}
+
+const quotationMark = 0x22
+const nine = 0x39
+
+const string: EncodeText = Object.assign((text: string) => (hasDigits(text) ? `"${text}"` : special(text)), { ascii: stringAscii })
 
 /** The nearest double; what is beyond the largest one is infinite, as in Java. */
 const double: EncodeText = (text) => javaFloat(String(Number(text)))

@@ -1,10 +1,26 @@
-import type { EncodeText, TypeFamily } from "./TypeFamily.ts"
+import type { EncodeAscii, EncodeText, TypeFamily } from "./TypeFamily.ts"
 import { quote } from "./Text.ts"
 
-/** Postgres' own digits: no number type of ours in between, so 2^53 is no limit. */
-const asIs: EncodeText = (text) => text
+/** Digits and signs are ASCII. */
+const copy: EncodeAscii = (from, start, end, into, at) => {
+  for (let index = start; index < end; index++) into[at++] = from[index]!
+  return at
+}
 
-const boolean: EncodeText = (text) => (text === "t" ? "true" : "false")
+/** Postgres' own digits: no number type of ours in between, so 2^53 is no limit. */
+const asIs: EncodeText = Object.assign((text: string) => text, { ascii: copy })
+
+const booleanAscii: EncodeAscii = (from, start, _end, into, at) => {
+  for (const byte of from[start] === trueLetter ? trueBytes : falseBytes) into[at++] = byte
+  return at
+}
+
+const trueLetter = 0x74
+const trueBytes = Buffer.from("true")
+const falseBytes = Buffer.from("false")
+
+/** `t` or `f`. */
+const boolean: EncodeText = Object.assign((text: string) => (text === "t" ? "true" : "false"), { ascii: booleanAscii })
 
 /**
  * A float as Java prints it (`Double.toString`): a fraction always, an exponent outside of [10⁻³, 10⁷).
