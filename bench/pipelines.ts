@@ -82,15 +82,14 @@ const round = (value: number): number => Math.round(value * 10) / 10
 
 /** Milliseconds by what was being done. */
 const timed = (postgres: Postgres["Service"], spent: Map<string, number>): Postgres["Service"] => {
+  const timing = (doing: string, effect: Effect.Effect<unknown, unknown>) =>
+    Effect.suspend(() => {
+      const start = performance.now()
+      return Effect.ensuring(effect, Effect.sync(() => spent.set(doing, (spent.get(doing) ?? 0) + performance.now() - start)))
+    }) as never
   const on = (sql: Sql): Sql => ({
-    query: (doing, statement, parameters) =>
-      Effect.suspend(() => {
-        const start = performance.now()
-        return Effect.ensuring(
-          sql.query(doing, statement, parameters),
-          Effect.sync(() => spent.set(doing, (spent.get(doing) ?? 0) + performance.now() - start))
-        )
-      }) as never
+    query: (doing, statement, parameters) => timing(doing, sql.query(doing, statement, parameters)),
+    copy: (doing, statement, rows) => timing(doing, sql.copy(doing, statement, rows))
   })
   return Postgres.of({ ...postgres, ...on(postgres), transaction: (work) => postgres.transaction((sql) => work(on(sql))) })
 }

@@ -2,6 +2,7 @@ import { Context, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import pg from "pg"
 import { AppConfig } from "../Config.ts"
 import { arrayLiteral } from "./ArrayLiteral.ts"
+import { CopyIn, type CopyRow, copyText } from "./CopyIn.ts"
 import { fromCause, PostgresError } from "./PostgresError.ts"
 
 /** Runs statements, on any free connection or on the one of a transaction. Values are parameters, always. */
@@ -15,6 +16,8 @@ export interface Sql {
     statement: string,
     parameters?: ReadonlyArray<unknown>
   ) => Effect.Effect<ReadonlyArray<Row>, PostgresError>
+  /** Appends rows by a `COPY … FROM STDIN`, for two thirds of what an INSERT of arrays costs the server; one that is there already fails. */
+  readonly copy: (doing: string, statement: string, rows: ReadonlyArray<CopyRow>) => Effect.Effect<void, PostgresError>
 }
 
 /** A pool of SQL connections, and connections of their own for what can't share one. */
@@ -90,8 +93,14 @@ const keptAlive = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 }
 /** The same statements on a connection that somebody else keeps. */
 export const sqlOn = (client: pg.Pool | pg.ClientBase): Sql => ({
   query: <Row extends object>(doing: string, statement: string, parameters: ReadonlyArray<unknown> = []) =>
-    run(doing, async () => (await client.query(statement, parameters.map(encoded))).rows as ReadonlyArray<Row>)
+    run(doing, async () => (await client.query(statement, parameters.map(encoded))).rows as ReadonlyArray<Row>),
+  copy: (doing, statement, rows) => run(doing, () => copied(client, new CopyIn(statement, copyText(rows))))
 })
+
+const copied = (client: pg.Pool | pg.ClientBase, copy: CopyIn): Promise<void> =>
+  new Promise((resolve, reject) => {
+    client.query(copy as never, undefined as never, (error: Error | null | undefined) => error ? reject(error) : resolve())
+  })
 
 const encoded = (parameter: unknown): unknown => Array.isArray(parameter) ? arrayLiteral(parameter) ?? parameter : parameter
 

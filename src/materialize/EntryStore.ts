@@ -34,7 +34,8 @@ interface EntryRow {
 
 /** Reads and writes entries, many at a time. */
 export const makeEntryStore = (tables: StateTables) => {
-  const columns = "e.source, e.key, e.partition, e.epoch, e.commit_lsn, e.ord, e.value, e.link, e.phase, e.group_key, e.due_at"
+  const written = "source, key, partition, epoch, commit_lsn, ord, value, link, phase, group_key, due_at"
+  const columns = written.replace(/\w+/g, "e.$&")
   const read = (sql: Sql, statement: string, parameters: ReadonlyArray<unknown>) =>
     Effect.map(sql.query<EntryRow>("Reading entries", statement, parameters), (rows) => rows.map(ofRow))
 
@@ -90,10 +91,20 @@ export const makeEntryStore = (tables: StateTables) => {
         [source, partition, upTo.epoch, upTo.commitLsn, upTo.order, limit]
       ),
 
-    write: (sql: Sql, entries: ReadonlyArray<StoredEntry>) =>
+    /** Writes entries that are not there. The caller holds their partitions' offsets, so nobody else makes one meanwhile. */
+    insert: (sql: Sql, entries: ReadonlyArray<StoredEntry>) =>
+      entries.length === 0 ? Effect.void : sql.copy(
+        "Inserting entries",
+        `copy ${tables.entries} (${written}) from stdin`,
+        entries.map(({ due, key, link, partition, phase, position: { commitLsn, epoch, order }, source, value }) =>
+          [source, key, partition, epoch, commitLsn, order, JSON.stringify(value), link, phase, due?.groupKey ?? null, due?.at ?? null])
+      ),
+
+    /** Writes entries that are there, each found by its key: an UPDATE's join would read the whole of a table of some 100,000 rows. */
+    update: (sql: Sql, entries: ReadonlyArray<StoredEntry>) =>
       entries.length === 0 ? Effect.void : sql.query(
-        "Writing entries",
-        `insert into ${tables.entries} as e (source, key, partition, epoch, commit_lsn, ord, value, link, phase, group_key, due_at)
+        "Updating entries",
+        `insert into ${tables.entries} as e (${written})
          select * from unnest($1::smallint[], $2::text[], $3::int[], $4::int[], $5::bigint[], $6::bigint[], $7::text[], $8::text[],
            $9::smallint[], $10::text[], $11::bigint[])
          on conflict (source, key) do update set partition = excluded.partition, epoch = excluded.epoch,

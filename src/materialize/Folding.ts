@@ -51,18 +51,16 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, isLive: boo
     const groups = yield* groupStore.lock(sql, keys)
     const isNew = new Set([...groups.values()].filter((group) => group.evaluatedAt === 0n))
     const { now, overwritten } = yield* instants(sql, evaluatedAt, groups, instantOf)
-    // An entry's phase may have moved on under its group's lock, which is ours only now.
-    const current = isPhased ? index(yield* entryStore.byKey(sql, [...before.values()])) : before
+    const current = isPhased ? new Map([...before, ...index(yield* entryStore.byKey(sql, movedOn(before, groups)))]) : before
     const due = isPhased ? yield* readDue(entryStore, sql, work, groups, now) : []
 
-    const written = [
-      ...foldReplacements(pipeline, contributions, replacements, current, groups, now),
-      ...foldDue(contributions, due, groups, now)
-    ]
-    yield* entryStore.write(sql, written)
+    const { inserted, updated } = foldReplacements(pipeline, contributions, replacements, current, groups, now)
+    updated.push(...foldDue(contributions, due, groups, now))
+    yield* entryStore.insert(sql, inserted)
+    yield* entryStore.update(sql, updated)
     yield* entryStore.remove(sql, replacements.flatMap(({ after, before }) => after === null && before !== undefined ? [before] : []))
     yield* linkStore.write(sql, [...work.links.values()])
-    if (isPhased) yield* setWakeTimes(entryStore, sql, written, groups, now)
+    if (isPhased) yield* setWakeTimes(entryStore, sql, [...inserted, ...updated], groups, now)
 
     const isUnused = (group: GroupAccumulator) => isNew.has(group) && !group.isManaged && !group.isChanged && group.isEmpty
     const unused = [...groups.values()].filter(isUnused)
@@ -143,6 +141,16 @@ const instants = Effect.fnUntraced(function*(
   return { now, overwritten }
 })
 
+/** Entries that were read before their group was locked, and whose phase may have ended since: by then the group had come to that instant. */
+const movedOn = (before: ReadonlyMap<string, StoredEntry>, groups: ReadonlyMap<string, GroupAccumulator>): ReadonlyArray<StoredEntry> => {
+  const byKey = ofOneKind(groups)
+  return [...before.values()].filter(({ due }) => due !== null && due.at <= (byKey.get(due.groupKey)?.evaluatedAt ?? never))
+}
+
+/** By their keys: the groups of a pipeline whose entries have phases are all of one kind. */
+const ofOneKind = (groups: ReadonlyMap<string, GroupAccumulator>): ReadonlyMap<string, GroupAccumulator> =>
+  new Map([...groups.values()].map((group) => [group.key, group]))
+
 /** Entries, outside of the batch, of these groups whose phase has ended by the group's instant. */
 const readDue = Effect.fnUntraced(function*(
   store: EntryStore,
@@ -163,8 +171,8 @@ const foldReplacements = (
   current: ReadonlyMap<string, StoredEntry>,
   groups: ReadonlyMap<string, GroupAccumulator>,
   now: ReadonlyMap<GroupAccumulator, bigint>
-): ReadonlyArray<StoredEntry> => {
-  const written: Array<StoredEntry> = []
+): { readonly inserted: Array<StoredEntry>; readonly updated: Array<StoredEntry> } => {
+  const [inserted, updated]: [Array<StoredEntry>, Array<StoredEntry>] = [[], []]
   for (const { after, afterLink, before, beforeLink } of replacements) {
     const stored = before === undefined ? undefined : current.get(entryId(before)) ?? before
     const phase = after === null ? 0 : contributions.phaseOf(after, afterLink, instantIn(groups, now))
@@ -177,9 +185,10 @@ const foldReplacements = (
       if (!saysSame) putDownTo(groups, [...taken, ...added], correlationOf(pipeline, (after ?? stored)!))
     }
     // A dependent stays as it is stored; it belongs to whoever holds its partition.
-    if (after !== null && after !== before) written.push({ ...after, phase, due: contributions.dueOf(after, afterLink, phase) })
+    if (after === null || after === before) continue
+    ;(before === undefined ? inserted : updated).push({ ...after, phase, due: contributions.dueOf(after, afterLink, phase) })
   }
-  return written
+  return { inserted, updated }
 }
 
 const foldDue = (
@@ -218,7 +227,7 @@ const setWakeTimes = Effect.fnUntraced(function*(
   groups: ReadonlyMap<string, GroupAccumulator>,
   now: ReadonlyMap<GroupAccumulator, bigint>
 ) {
-  const byKey = new Map([...groups.values()].map((group) => [group.key, group]))
+  const byKey = ofOneKind(groups)
   for (const { due } of written) {
     const group = due === null ? undefined : byKey.get(due.groupKey)
     if (group !== undefined && (group.wakeAt === null || due!.at < group.wakeAt)) group.wakeAt = due!.at

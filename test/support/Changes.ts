@@ -108,7 +108,7 @@ export const batchOf = ({ changes, partition, topic }: PartitionLog, from: numbe
 })
 
 /** Rows of a table as its topic has them, read from the table, by key. */
-export const readRows = Effect.fnUntraced(function*(sql: Sql, table: string, key: string) {
+export const readRows = Effect.fnUntraced(function*(sql: Pick<Sql, "query">, table: string, key: string) {
   const name = TableName.parse(table)
   const columns = yield* sql.query<{ name: string; type: string }>(
     "Reading columns",

@@ -7,7 +7,10 @@ export const committed = "committed"
 
 /** The same Postgres, of which every step of a transaction is told, and may be the last. */
 export const telling = (postgres: Postgres["Service"], tell: Tell): Postgres["Service"] => {
-  const on = (sql: Sql): Sql => ({ query: (doing, statement, parameters) => Effect.andThen(tell(doing), sql.query(doing, statement, parameters)) as never })
+  const on = (sql: Sql): Sql => ({
+    query: (doing, statement, parameters) => Effect.andThen(tell(doing), sql.query(doing, statement, parameters)) as never,
+    copy: (doing, statement, rows) => Effect.andThen(tell(doing), sql.copy(doing, statement, rows))
+  })
   return Postgres.of({
     ...postgres,
     transaction: (work) => Effect.tap(postgres.transaction((sql) => Effect.tap(work(on(sql)), () => tell("Committing"))), () => tell(committed))

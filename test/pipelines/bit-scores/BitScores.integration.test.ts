@@ -4,6 +4,7 @@ import { Postgres } from "../../../src/connections/Postgres.ts"
 import { run } from "../../materialize/Running.ts"
 import { fresh, outreach, outreachRow, rowsOf, signal, signalRow, tables } from "../../materialize/SmallHub.ts"
 import { Changes } from "../../support/Changes.ts"
+import { telling } from "../../support/Telling.ts"
 import * as TestHub from "../../support/TestHub.ts"
 
 const start = 1_767_225_600_000_000n // 2026-01-01, the instant of signalRow
@@ -99,6 +100,27 @@ layer(TestHub.layer, { excludeTestServices: true })("bit-scores", (it) => {
       changes.append(tables.signals, "u", signal(1), signalRow(1, { decay_period_days: 10, signal_impact: "20" }))
       assert.deepStrictEqual(yield* at(start + day), ["(10.00,COLD,2,10.00,0.00)"])
       assert.deepStrictEqual(yield* scoredAt, [`(${start + 5n * day})`])
+    }))
+
+  it.effect("takes a signal back in the phase that another instance has moved it to since it was read", () =>
+    Effect.gen(function*() {
+      yield* fresh
+      const changes = new Changes(1)
+      let now = start
+      const { applyAll, materializer: other } = yield* run("bit-scores", changes, { now: () => now })
+      changes.append(tables.signals, "c", signal(1), signalRow(1, { signal_impact: "50", decay_period_days: 10 }))
+      yield* applyAll()
+
+      changes.append(tables.signals, "u", signal(1), signalRow(1, { signal_impact: "20", decay_period_days: 20 }))
+      const postgres = yield* Postgres
+      const wakeOther = (doing: string) =>
+        doing !== "Creating groups" ? Effect.void : Effect.gen(function*() {
+          now = start + 11n * day
+          assert.strictEqual((yield* Effect.orDie(other.wake)).woken, 1)
+        })
+      const slow = yield* run("bit-scores", changes, { now: () => now }).pipe(Effect.provideService(Postgres, telling(postgres, wakeOther)))
+      yield* slow.applyAll()
+      assert.deepStrictEqual(yield* score, ["(9.00,COLD,1,9.00,0.00)"])
     }))
 
   it.effect("a row that says it was scored later than our clock keeps its instant, and is judged at it", () =>
