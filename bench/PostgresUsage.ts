@@ -20,7 +20,8 @@ export const read = (sql: Sql): Effect.Effect<PostgresUsage, unknown> =>
     ([row]) => ({ cpuSeconds: row!.pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0), walBytes: row!.wal })
   )
 
-const cpuSecondsOf = (pid: number): number => {
+/** Of a backend; NaN where it is on another machine, has gone, or this is no Linux. */
+export const cpuSecondsOf = (pid: number): number => {
   try {
     return Usage.of(pid).cpuSeconds
   } catch {

@@ -1,4 +1,4 @@
-import { type Admin, Kafka, logLevel } from "kafkajs"
+import { type Admin, Kafka, type KafkaJSError, logLevel } from "kafkajs"
 import type { Usage } from "./debezium/Usage.ts"
 import type { Row } from "./Report.ts"
 
@@ -39,11 +39,18 @@ export const connect = async (brokers: string): Promise<Sink> => {
   const admin = new Kafka({ clientId: "bench", brokers: brokers.split(","), logLevel: logLevel.NOTHING }).admin()
   await admin.connect()
   return {
-    create: async (topic) => void await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true }),
+    create: async (topic) => {
+      await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: false })
+      await untilLed(admin, topic)
+    },
     arrival: (topic, rows, usage) => arrival(admin, topic, rows, usage),
     [Symbol.asyncDispose]: () => admin.disconnect()
   }
 }
+
+/** kafkajs' own `waitForLeaders` fails where the broker has not heard of the topic yet. */
+const untilLed = (admin: Admin, topic: string): Promise<unknown> =>
+  admin.fetchTopicOffsets(topic).catch((error: KafkaJSError) => error.retriable ? untilLed(admin, topic) : Promise.reject(error))
 
 interface Look {
   readonly at: number

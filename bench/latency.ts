@@ -1,7 +1,7 @@
 /**
  * How long a change takes, from its commit to its topic and to the aggregate, while rows come at a steady rate.
  *
- *   npm run bench -- latency [--rates 100,1000,5000] [--seconds 10]
+ *   npm run bench -- latency [--rates 100,1000,2000,5000] [--seconds 10]
  *
  * One arm at a time, on the same servers, each warmed up first. Commit times are Postgres' own (`source.ts_us`), a record's arrival is
  * the clock of this process, of the same machine. Up to 500 transactions a second; above that each has several rows.
@@ -24,7 +24,7 @@ interface Work {
 }
 
 export const run = async (servers: Servers, options: ReadonlyArray<string>): Promise<Measured> => {
-  const { values } = parseArgs({ args: [...options], options: { rates: { type: "string", default: "100,1000,5000" }, seconds: { type: "string", default: "10" } } })
+  const { values } = parseArgs({ args: [...options], options: { rates: { type: "string", default: "100,1000,2000,5000" }, seconds: { type: "string", default: "10" } } })
   const work = { rates: values.rates.split(",").map(Number), seconds: Number(values.seconds) }
   await using client = await connect(servers)
   await client.query(Signals.createTable)

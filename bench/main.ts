@@ -21,6 +21,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   pipelines: () => import("./pipelines.ts"),
   memory: () => import("./memory.ts"),
   burst: () => import("./burst.ts"),
+  mirror: () => import("./mirror.ts"),
   idle: () => import("./idle.ts"),
   crossing: () => import("./crossing.ts")
 }

@@ -32,7 +32,7 @@ interface Status {
 export const start = async (options: CaptureOptions): Promise<Capture> => {
   const port = await freePort()
   await setUp(options, port)
-  const capture = launch("capture", options, port)
+  const capture = launch(["capture"], options, port)
   const over = ended(capture)
   over.catch(() => {}) // whoever waits is told
   return {
@@ -55,8 +55,9 @@ export const start = async (options: CaptureOptions): Promise<Capture> => {
 
 const cdc = fileURLToPath(new URL("../../bin/cdc", import.meta.url))
 
-const launch = (verb: string, { brokers, databaseUrl, environment, name, partitions, tables }: CaptureOptions, port: number) =>
-  spawn(cdc, [verb], {
+/** `cdc` with these arguments and settings, as a process. */
+export const launch = (command: ReadonlyArray<string>, { brokers, databaseUrl, environment, name, partitions, tables }: CaptureOptions, port: number) =>
+  spawn(cdc, [...command], {
     env: {
       ...process.env,
       DATABASE_URL: databaseUrl,
@@ -70,12 +71,12 @@ const launch = (verb: string, { brokers, databaseUrl, environment, name, partiti
       LOG_LEVEL: "warn",
       ...environment
     },
-    stdio: ["ignore", "ignore", verb === "setup" ? "pipe" : "inherit"]
+    stdio: ["ignore", "ignore", command[0] === "setup" ? "pipe" : "inherit"]
   })
 
 /** What it says is shown if it fails: it warns of pipelines that these few tables are not enough for. */
 const setUp = async (options: CaptureOptions, port: number): Promise<void> => {
-  const child = launch("setup", options, port)
+  const child = launch(["setup"], options, port)
   const said: Array<Buffer> = []
   child.stderr!.on("data", (chunk: Buffer) => said.push(chunk))
   await ended(child).catch((cause: Error) => {

@@ -10,18 +10,25 @@ export interface Distribution {
   readonly classPath: string
 }
 
-const pom = fileURLToPath(new URL("pom.xml", import.meta.url))
-const cache = fileURLToPath(new URL("../../.data/", import.meta.url))
-const versionOf = (what: string): string => new RegExp(`<${what}\\.version>(.*)<`).exec(readFileSync(pom, "utf8"))![1]!
+const file = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+const cache = file("../../.data/")
+const versionOf = (pom: string, what: string): string => new RegExp(`<${what}\\.version>(.*)<`).exec(readFileSync(pom, "utf8"))![1]!
 
-export const debeziumVersion = versionOf("debezium")
-export const kafkaVersion = versionOf("kafka")
+/** Which jars there are: of the connector that reads Postgres, and of the one that writes a database. */
+const poms = { source: file("pom.xml"), jdbcSink: file("jdbc-sink.pom.xml") }
+const prefixes = { source: "debezium", jdbcSink: "debezium-jdbc" }
 
-/** Has Maven fetch the 38 MB of jars at first use; they are moved into their place when they are complete. Needs Java 17 and Maven. */
-export const prepare = async (): Promise<Distribution> => {
-  const libraries = join(cache, `debezium-${debeziumVersion}-kafka-${kafkaVersion}`)
+export const debeziumVersion = versionOf(poms.source, "debezium")
+export const jdbcSinkVersion = versionOf(poms.jdbcSink, "debezium")
+export const kafkaVersion = versionOf(poms.source, "kafka")
+
+/** Has Maven fetch the jars (38 MB and 71 MB) at first use; they are moved into their place when they are complete. Needs Java 17 and Maven. */
+export const prepare = async (connector: keyof typeof poms = "source"): Promise<Distribution> => {
+  const pom = poms[connector]
+  const version = versionOf(pom, "debezium")
+  const libraries = join(cache, `${prefixes[connector]}-${version}-kafka-${kafkaVersion}`)
   if (!existsSync(libraries)) {
-    console.error(`Fetching Debezium ${debeziumVersion} and Kafka Connect ${kafkaVersion}…`)
+    console.error(`Fetching Debezium ${version} and Kafka Connect ${kafkaVersion}…`)
     const unfinished = `${libraries}.new`
     rmSync(unfinished, { recursive: true, force: true })
     mkdirSync(cache, { recursive: true })
