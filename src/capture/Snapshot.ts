@@ -112,7 +112,7 @@ const explainWait = (what: string) => (error: PostgresError): PostgresError =>
 /** Nothing is read ahead beyond what the socket buffers: who does not ask holds the server back. */
 const readRows = (client: pg.Client, { relation, statement }: SnapshotPlan.Piece): Effect.Effect<Chunk, PostgresError> => {
   const chunks = client.query(copyTo(statement))[Symbol.asyncIterator]()
-  const text = new CopyText()
+  const text = new CopyText(relation.columns.length)
   return Effect.tryPromise({
     try: async () => {
       let bytes = 0
