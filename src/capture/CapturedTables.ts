@@ -6,7 +6,7 @@ import type { Relation } from "../domain/RowChange.ts"
 import { quoteIdentifier } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
 import type { TopicIdentity } from "../domain/TopicIdentity.ts"
-import type { TableSighting } from "./TableSighting.ts"
+import type { TableIdentity, TableSighting } from "./TableSighting.ts"
 
 /**
  * `captured`: nothing is missing; `gapped`: changes may be missing in the topic until a person has the table read again;
@@ -15,14 +15,8 @@ import type { TableSighting } from "./TableSighting.ts"
 export type CapturedState = "captured" | "gapped" | "mending"
 
 /** What capture remembers of a table, to compare with what it finds. */
-export interface CapturedTable {
+export interface CapturedTable extends TableIdentity {
   readonly name: TableName.TableName
-  readonly relationOid: number
-  /** null: the publication has all tables, or all of a schema. */
-  readonly publicationRelOid: number | null
-  readonly publicationRelXmin: string | null
-  /** Names of the record key's columns, in its order; empty: no key. */
-  readonly key: ReadonlyArray<string>
   /** null: not seen yet. */
   readonly topicId: string | null
   /** By partition: an offset that Kafka is known to have reached. */

@@ -2,19 +2,22 @@ import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import * as TableName from "../domain/TableName.ts"
 import { keysOf } from "./Catalogue.ts"
-import type { CapturedTable } from "./CapturedTables.ts"
 
-/** What the catalogue says of a table now, as far as it decides whether its changes are published. */
-export interface TableSighting {
+/** What tells a table from another one of its name, and what is published of it from what was once. */
+export interface TableIdentity {
   readonly relationOid: number
-  readonly isPublished: boolean
   /** null: it is published because all tables are, or all of its schema. */
   readonly publicationRelOid: number | null
   readonly publicationRelXmin: string | null
+  /** Names of the record key's columns, in its order; empty: no key. */
+  readonly key: ReadonlyArray<string>
+}
+
+/** What the catalogue says of a table now, as far as it decides whether its changes are published. */
+export interface TableSighting extends TableIdentity {
+  readonly isPublished: boolean
   readonly hasColumnList: boolean
   readonly hasRowFilter: boolean
-  /** Names of the record key's columns, in its order. */
-  readonly key: ReadonlyArray<string>
 }
 
 /** Those of `names` that are there, by `TableName.format`. One query, cheap enough for every other second. */
@@ -28,7 +31,7 @@ export const read = Effect.fnUntraced(function*(sql: Sql, publication: string, n
  * Why changes of a table may be missing in its topic, in a person's words; undefined: it is the one remembered, and published.
  * A membership in the publication is known by its row, since one that was removed and put back was absent between.
  */
-export const gapOf = (remembered: CapturedTable, seen: TableSighting | undefined, publication: string): string | undefined => {
+export const gapOf = (remembered: TableIdentity, seen: TableSighting | undefined, publication: string): string | undefined => {
   if (seen === undefined) return "the table is gone: dropped, renamed or moved to another schema (put it back, or take it out of source.tables)"
   if (seen.relationOid !== remembered.relationOid) return "the table was dropped and made again"
   if (!seen.isPublished) return `the table was taken out of publication ${publication}`

@@ -4,7 +4,6 @@ import type { PostgresError } from "../connections/PostgresError.ts"
 import * as TableName from "../domain/TableName.ts"
 import { asStored, type Folded, type InstantOf } from "./Folding.ts"
 import { emptyState } from "./GroupState.ts"
-import type { HubWriter } from "./HubWriter.ts"
 import type { EntrySource, Pipeline } from "./Pipeline.ts"
 import { noWork, type Work } from "./Replacements.ts"
 import type { StateTables } from "./StateTables.ts"
@@ -41,7 +40,7 @@ export const makeComparison = (
   pipeline: Pipeline,
   tables: StateTables,
   fold: (sql: Sql, work: Work, instantOf: InstantOf) => Effect.Effect<Folded, PostgresError>,
-  hub: HubWriter
+  compare: (sql: Sql, folded: Folded) => Effect.Effect<Page["cells"], PostgresError>
 ) => {
   const parts = partsOf(pipeline)
   const targetOf = (group: string) => TableName.format(pipeline.groups[group]!.target.table)
@@ -88,7 +87,7 @@ export const makeComparison = (
       ? { ...noWork, groups: keys.map((key) => ({ group: part.group, key })) }
       : { ...noWork, mirrors: keys.map((key) => ({ source: part.source, key })) }
     const folded = yield* fold(sql, work, asStored(clock))
-    return { folded, cells: yield* hub.compare(sql, folded), compared: keys.length, next }
+    return { folded, cells: yield* compare(sql, folded), compared: keys.length, next }
   })
 
   return { page }

@@ -76,7 +76,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
 
   const { entryStore, fold, groupStore, linkStore } = makeFolding(pipeline, tables, generation.isLive, hub.evaluatedAt)
 
-  const comparison = makeComparison(pipeline, tables, fold, hub)
+  const comparison = makeComparison(pipeline, tables, fold, hub.compare)
 
   /** Folds work into state. Gives the writing of the hub's rows that follows: to be run last, since it holds them until the commit. */
   const foldWork = Effect.fnUntraced(function*(sql: Sql, work: Work): Effect.fn.Return<Effect.Effect<HubOutcome, PostgresError>, PostgresError> {
