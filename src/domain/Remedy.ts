@@ -14,5 +14,8 @@ export const readAgain = (table: TableName.TableName): string => `read it again 
 /** About a table without a key, which can't be read in parts, nor a row that is read again be told from another one. */
 export const withoutKey = (table: TableName.TableName): string => `give it a primary key and ${readAgain(table)}, or ${resnapshot}`
 
+/** About a topic of events that is not there; no table of the hub can fill it. */
+export const remakeEvents = "`cdc setup` makes the topic again, and what was not heard is then announced again"
+
 /** As a shell takes it. */
 const shellWord = (text: string): string => /^[\w.]+$/.test(text) ? text : `'${text}'`

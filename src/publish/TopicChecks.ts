@@ -1,5 +1,6 @@
 import type { Settings } from "../Config.ts"
 import { advice, type Check, error, type Finding, warning } from "../domain/Finding.ts"
+import { remakeEvents } from "../domain/Remedy.ts"
 import { largestIn } from "./TooLarge.ts"
 import type { Topic, WantedTopic } from "./Topics.ts"
 
@@ -34,15 +35,22 @@ const there = ({ topics, wanted }: TopicFacts) =>
 export const topicsCheck = "topics"
 
 const present = (facts: TopicFacts): Check => {
-  const missing = facts.wanted.filter(({ topic }) => !facts.topics.has(topic)).map(({ topic }) => topic)
+  const missing = facts.wanted.filter(({ topic }) => !facts.topics.has(topic))
+  const [ofEvents, ofTables] = [missing.filter(({ keeps }) => keeps === "events"), missing.filter(({ keeps }) => keeps !== "events")]
   return {
     name: topicsCheck,
     fine: missing.length === 0 ? `all ${facts.wanted.length} there` : `${missing.length} of ${facts.wanted.length} not made yet; \`cdc setup\` makes them`,
-    findings: facts.isSetUp && missing.length > 0
-      ? [error(missing.length === 1 ? `Topic ${missing[0]}` : `${missing.length} topics`, `${missing.length === 1 ? "is" : "are"} missing${missing.length === 1 ? "" : ` (${missing.join(", ")})`}`,
-        "`cdc setup` makes the topic of a new table; one that was deleted has a gap, which `cdc snapshot TABLE` fills")]
-      : []
+    findings: !facts.isSetUp ? [] : [
+      ...missingTopics(ofTables, "`cdc setup` makes the topic of a new table; one that was deleted has a gap, which `cdc snapshot TABLE` fills"),
+      ...missingTopics(ofEvents, remakeEvents)
+    ]
   }
+}
+
+const missingTopics = (missing: ReadonlyArray<WantedTopic>, remedy: string): ReadonlyArray<Finding> => {
+  const [first, ...more] = missing.map(({ topic }) => topic)
+  if (first === undefined) return []
+  return [more.length === 0 ? error(`Topic ${first}`, "is missing", remedy) : error(`${missing.length} topics`, `are missing (${[first, ...more].join(", ")})`, remedy)]
 }
 
 const partitions = (facts: TopicFacts, { kafka }: TopicSettings): Check => ({

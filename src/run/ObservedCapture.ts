@@ -1,5 +1,6 @@
 import { Effect, Layer } from "effect"
 import { AppConfig } from "../Config.ts"
+import { remakeEvents } from "../domain/Remedy.ts"
 import { Health } from "../observability/Health.ts"
 import { CaptureObserver, metrics } from "./CaptureObserver.ts"
 
@@ -28,8 +29,7 @@ export const layer = Layer.effect(CaptureObserver, Effect.gen(function*() {
     eventGaps: (topics) =>
       topics.length === 0
         ? health.ok(eventsCheck)
-        : health.failing(eventsCheck, `${topics.join(", ")}: deleted, and events have nowhere to go ` +
-          "(remedy: `cdc setup` makes the topic again; what was not heard is then announced again)"),
+        : health.failing(eventsCheck, `${topics.join(", ")}: deleted, and events have nowhere to go (remedy: ${remakeEvents})`),
     retrying: (error) => {
       health.failing(captureCheck, error.message)
       counts.retrying(error)

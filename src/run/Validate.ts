@@ -12,11 +12,12 @@ import { advice, type Check, error, type Finding, sentence } from "../domain/Fin
 import { resnapshot } from "../domain/Remedy.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import type { Pipeline } from "../materialize/Pipeline.ts"
+import { readWrittenTables } from "../materialize/WrittenTables.ts"
 import { checkTopics, type TopicFacts, topicsCheck } from "../publish/TopicChecks.ts"
 import * as Topics from "../publish/Topics.ts"
 import { checkColumns } from "./ColumnChecks.ts"
 import * as Journal from "./Journal.ts"
-import { checkAnnouncements, checkModes, checkSources } from "./PipelineChecks.ts"
+import { checkAnnouncements, checkModes, checkRights, checkSources, checkWrittenTables, writtenTablesCheck } from "./PipelineChecks.ts"
 import * as SlotCheck from "./SlotCheck.ts"
 
 const slotCheckName = "replication slot"
@@ -38,7 +39,9 @@ export const validate = Effect.fnUntraced(function*(pipelines: ReadonlyArray<Pip
   const replication = facts !== undefined && mayConnect(facts) ? [reached("replication", "connects", yield* Effect.result(connect))] : []
   const slot = yield* Effect.result(readSlot)
   const state = slot._tag === "Success" ? slot.success : undefined
-  const topics = yield* Effect.result(readTopics(facts?.tables ?? [], state !== undefined && state._tag !== "notSetUp"))
+  const isSetUp = state !== undefined && state._tag !== "notSetUp"
+  const written = yield* Effect.result(readWrittenTables(yield* Postgres, pipelines.filter(({ name }) => settings.pipelines.modes[name] !== "shadow")))
+  const topics = yield* Effect.result(readTopics(facts?.tables ?? [], isSetUp))
   const relations = facts?.tables.flatMap(({ relation }) => relation === undefined ? [] : [relation]) ?? []
   return {
     checks: [
@@ -51,6 +54,7 @@ export const validate = Effect.fnUntraced(function*(pipelines: ReadonlyArray<Pip
       checkSources(settings.source.tables, pipelines),
       checkAnnouncements(settings.kafka.eventTopics, pipelines),
       checkModes(settings.types, pipelines),
+      ...(facts === undefined || written._tag === "Failure" ? [] : [checkWrittenTables(written.success, isSetUp), checkRights(written.success, facts.server.role)]),
       reached("Kafka", settings.kafka.brokers.join(", "), topics),
       ...(topics._tag === "Success" && facts !== undefined ? checkTopics(topics.success, settings) : [])
     ]
@@ -58,7 +62,7 @@ export const validate = Effect.fnUntraced(function*(pipelines: ReadonlyArray<Pip
 })
 
 /** What setup makes or repairs, or refuses by itself with the exit code that it deserves. */
-const leftToSetup = new Set([publicationCheck, slotCheckName, topicsCheck])
+const leftToSetup = new Set([publicationCheck, slotCheckName, topicsCheck, writtenTablesCheck])
 
 /** Before anything is made: fails with all errors at once. Gives what else was found, a sentence each. */
 export const requireReady = ({ checks }: Report): Effect.Effect<ReadonlyArray<string>, CaptureError> => {

@@ -7,6 +7,9 @@ import { Postgres } from "../../src/connections/Postgres.ts"
 import { TableName } from "../../src/domain/TableName.ts"
 import type { Finding } from "../../src/domain/Finding.ts"
 import { entries, type Pipeline } from "../../src/materialize/Pipeline.ts"
+import { readWrittenTables } from "../../src/materialize/WrittenTables.ts"
+import { checkRights } from "../../src/run/PipelineChecks.ts"
+import * as Setup from "../../src/run/Setup.ts"
 import * as Validate from "../../src/run/Validate.ts"
 import { type CaptureUnderTest, envelope, withCapture } from "./CaptureFixture.ts"
 
@@ -25,6 +28,24 @@ const readsEmail: Pipeline = {
     table: TableName("public", "people"), row: Schema.Struct({ email: Schema.String }), entry: () => null, contribute: () => []
   })]
 }
+
+/** Writes a column of a table of the hub, and a table of its own. */
+const keeps: Pipeline = {
+  name: "keeping", version: 1, settings: {}, sources: [],
+  groups: {
+    hub: { target: { table: TableName("public", "people"), key: { id: "integer" }, columns: { bio: "text" }, insert: false }, render: () => ({ backed: true, columns: {} }) },
+    own: {
+      target: { table: TableName("reporting", "totals"), isOurs: true, key: { day: "text" }, columns: { people: "integer" }, insert: true },
+      render: () => ({ backed: true, columns: {} })
+    }
+  }
+}
+
+/** What a role is told that has no right but to read. */
+const toldReader = (capture: CaptureUnderTest) =>
+  Effect.map(capture.provide(Effect.flatMap(Postgres, ({ transaction }) => transaction((sql) =>
+    Effect.andThen(sql.query("Becoming a reader", "set local role pg_monitor"), readWrittenTables(sql, [keeps]))))),
+    (tables) => checkRights(tables, "pg_monitor").findings)
 
 const findings = (capture: CaptureUnderTest, pipelines: ReadonlyArray<Pipeline> = []) =>
   Effect.map(capture.provide(Validate.validate(pipelines)), ({ checks }) =>
@@ -179,6 +200,56 @@ describe("validate", () => {
           "error: columns.exclude names public.people.email, which pipeline mailing reads",
           "advice: CDC_COLUMNS_HASH_SALT has less than 16 characters: it can be found by trying"
         ] })
+      })))
+
+  it.live("misses a pipeline's own table once setup was run, and setup makes it; of the hub's at any time", () =>
+    withCapture(people, (capture) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(serious(yield* findings(capture, [keeps])), {})
+        yield* capture.setup
+        const missed = (yield* findings(capture, [keeps])).get("tables that pipelines write")!
+        assert.deepStrictEqual(missed.map(({ problem, remedy, thing }) => [thing, problem, remedy]), [
+          ["Table reporting.totals", "of pipeline keeping is not there", "`cdc setup` makes it"]
+        ])
+        yield* capture.provide(Validate.requireReady(yield* capture.provide(Validate.validate([keeps])))) // refuses nothing that setup mends
+        yield* capture.provide(Setup.makeTargets([keeps]))
+        assert.deepStrictEqual(serious(yield* findings(capture, [keeps])), {})
+        yield* capture.sql("alter table reporting.totals drop column people", "alter table public.people drop column bio")
+        assert.deepStrictEqual(serious(yield* findings(capture, [keeps])), {
+          "tables that pipelines write": ["error: Table reporting.totals of pipeline keeping has no people"],
+          "rights to write them": ["error: Table public.people of pipeline keeping has no bio"]
+        })
+      })))
+
+  it.live("says what a role lacks to write what pipelines write, and what to run, which is enough", () =>
+    withCapture(people, (capture) =>
+      Effect.gen(function*() {
+        const told = yield* toldReader(capture)
+        assert.deepStrictEqual(told.map(({ problem, thing }) => `${thing} ${problem}`), [
+          "Role pg_monitor may not write public.people, as pipeline keeping does: it lacks select, update",
+          "Table reporting.totals of pipeline keeping is not there"
+        ])
+        const [, statements] = /may run: (.*); and grant/.exec(told[1]!.remedy)!
+        yield* capture.sql(told[0]!.remedy, statements!)
+        const [closed, ...more] = yield* toldReader(capture)
+        assert.deepStrictEqual(more, [])
+        assert.include(closed!.problem, "lacks usage on schema reporting, select, insert, update")
+        yield* capture.sql(closed!.remedy)
+        assert.deepStrictEqual(yield* toldReader(capture), [])
+        yield* capture.sql("revoke update on public.people from pg_monitor", "grant update (id, bio) on public.people to pg_monitor")
+        assert.deepStrictEqual(yield* toldReader(capture), [], "only our columns are written")
+      })))
+
+  it.live("tells a missing topic of events from one of a table: no table fills it", () =>
+    withCapture({ ...people, overrides: { kafka: { eventTopics: "made, unmade" } } }, (capture) =>
+      Effect.gen(function*() {
+        yield* capture.setup
+        const { admin, prefix } = capture.topics
+        yield* Effect.promise(() => admin.deleteTopics({ topics: [`${prefix}.events.unmade`, `${prefix}.public.people`] }))
+        const [ofTable, ofEvents] = (yield* findings(capture)).get("topics")!
+        assert.include(ofTable!.remedy, "cdc snapshot")
+        assert.strictEqual(ofEvents!.thing, `Topic ${prefix}.events.unmade`)
+        assert.match(ofEvents!.remedy, /^`cdc setup` makes the topic again, .* announced again$/)
       })))
 
   it.live("works where a publication is there, and nothing of ours", () =>
