@@ -3,11 +3,12 @@ import { Command } from "effect/cli"
 import * as Connections from "./Connections.ts"
 import * as Parts from "./Parts.ts"
 import { serve } from "./Serve.ts"
+import { untilStopped } from "./StopSignals.ts"
 
 export const capture = Command.make(
   "capture",
   {},
-  () => Effect.andThen(Parts.requireDirectEndpoint, serve([Parts.capture])).pipe(Effect.provide(Connections.layer))
+  () => Effect.andThen(Parts.requireDirectEndpoint, serve([Parts.capture])).pipe(Effect.provide(Connections.layer), untilStopped)
 ).pipe(
   Command.withShortDescription("Only capture: from the WAL to the topics"),
   Command.withDescription(

@@ -19,7 +19,7 @@ export const cdc = Command.make("cdc").pipe(
   Command.withDescription(
     "Every committed change of the Outreach Execution hub as a Kafka topic, and the aggregates kept right from them.\n\n"
       + "Exit codes: 0 done, 1 differences or findings, 2 wrong usage or configuration, 3 cannot start (the message names the remedy), "
-      + "4 stopped because a person must decide."
+      + "4 stopped because a person must decide, 130 or 143 stopped (Ctrl-C, SIGTERM) before it was done."
   ),
   Command.withExamples([
     { command: "cdc start", description: "Everything on this machine: servers, a sample hub, capture, pipelines, status page" },

@@ -25,9 +25,10 @@ interface Ending {
   readonly message: string | null
 }
 
-/** How a process that ended so tells it. An interruption (Ctrl-C, SIGTERM) that let everything stop in order is a clean end. */
-export const endingOf = (exit: Exit.Exit<unknown, unknown>): Ending => {
-  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return { code: exitCodes.done, message: null }
+/** How a process that ended so tells it. `stopped`: the code where Ctrl-C or SIGTERM ended it, and everything stopped in order. */
+export const endingOf = (exit: Exit.Exit<unknown, unknown>, stopped: number = exitCodes.done): Ending => {
+  if (Exit.isSuccess(exit)) return { code: exitCodes.done, message: null }
+  if (Cause.hasInterruptsOnly(exit.cause)) return { code: stopped, message: null }
   const defect = exit.cause.reasons.find(Cause.isDieReason)
   const failure = exit.cause.reasons.find(Cause.isFailReason)
   if (failure !== undefined) return endingOfError(failure.error)

@@ -3,6 +3,7 @@ import { Argument, Command } from "effect/cli"
 import * as Connections from "./Connections.ts"
 import * as Parts from "./Parts.ts"
 import { serve } from "./Serve.ts"
+import { untilStopped } from "./StopSignals.ts"
 
 export const pipeline = Command.make(
   "pipeline",
@@ -14,7 +15,7 @@ export const pipeline = Command.make(
   },
   Effect.fnUntraced(function*({ names }) {
     yield* serve(yield* Parts.pipelines(names))
-  }, Effect.provide(Connections.layer))
+  }, Effect.provide(Connections.layer), untilStopped)
 ).pipe(
   Command.withShortDescription("Only pipelines: from the topics to the aggregates"),
   Command.withDescription(

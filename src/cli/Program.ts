@@ -25,7 +25,7 @@ export const launch = (main: typeof program): void => {
   NodeRuntime.runMain(main, {
     disableErrorReporting: true,
     teardown: (exit, onExit) => {
-      const { code, message } = endingOf(exit)
+      const { code, message } = endingOf(exit, StopSignals.stoppedCode())
       if (message !== null) process.stderr.write(`${message}\n`)
       process.exitCode = code
       onExit(code)

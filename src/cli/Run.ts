@@ -4,6 +4,7 @@ import { AppConfig } from "../Config.ts"
 import * as Connections from "./Connections.ts"
 import * as Parts from "./Parts.ts"
 import { serve } from "./Serve.ts"
+import { untilStopped } from "./StopSignals.ts"
 
 export const run = Command.make(
   "run",
@@ -12,7 +13,7 @@ export const run = Command.make(
     const { pipelines } = yield* AppConfig
     yield* Parts.requireDirectEndpoint
     yield* serve([Parts.capture, ...yield* Parts.pipelines(pipelines.enabled)])
-  }, Effect.provide(Connections.layer))
+  }, Effect.provide(Connections.layer), untilStopped)
 ).pipe(
   Command.withShortDescription("Capture, pipelines and status page in one process"),
   Command.withDescription(

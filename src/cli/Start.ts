@@ -10,6 +10,7 @@ import * as Connections from "./Connections.ts"
 import * as Parts from "./Parts.ts"
 import * as SampleHub from "./SampleHub.ts"
 import { serve, urlOf } from "./Serve.ts"
+import { untilStopped } from "./StopSignals.ts"
 
 /** The servers stop with us, so that a remedy that needs them is ours to carry out. */
 const tellRemedy = <A, E, R>(work: Effect.Effect<A, E, R>) =>
@@ -56,7 +57,7 @@ export const start = Command.make(
       const parts = [Parts.capture, ...yield* Parts.pipelines(pipelines.enabled)]
       yield* Effect.raceFirst(serve(parts, hub), Effect.andThen(tellProgress, Effect.never))
     })).pipe(Effect.provide(activity))
-  }, tellRemedy, Effect.provide(Connections.layer.pipe(Layer.provideMerge(EmbeddedServers.layer))))
+  }, tellRemedy, Effect.provide(Connections.layer.pipe(Layer.provideMerge(EmbeddedServers.layer))), untilStopped)
 ).pipe(
   Command.withShortDescription("Everything on this machine, with a sample hub"),
   Command.withDescription(

@@ -43,8 +43,10 @@ describe("the ending of a process", () => {
     assert.deepStrictEqual(endingOf(Exit.fail(new Findings({ message }))), { code: 1, message: null })
   })
 
-  it("success, and being stopped in order → 0", () => {
-    for (const exit of [Exit.succeed(1), Exit.interrupt(1)]) assert.deepStrictEqual(endingOf(exit), { code: 0, message: null })
+  it("success → 0, being stopped in order → what the signal says", () => {
+    assert.deepStrictEqual(endingOf(Exit.succeed(1), 130), { code: 0, message: null })
+    assert.deepStrictEqual(endingOf(Exit.interrupt(1), 130), { code: 130, message: null })
+    assert.deepStrictEqual(endingOf(Exit.interrupt(1)), { code: 0, message: null })
   })
 
   it("help → 0, a wrong command → 2", () => {
