@@ -39,6 +39,7 @@ export const render = (status: SystemStatus): string => {
     `          ${count(capture.lagBytes)} bytes behind (${age(capture.lagSeconds)}), ${count(capture.retainedWalBytes)} bytes of WAL kept`,
     ...capture.deadLetters === 0 ? [] : [`          ${count(capture.deadLetters)} records were too large for their topic: see the dead letters, <topic>.capture.dlq`],
     ...capture.gaps.map(({ remedy, table, why }) => `gap       ${table}: ${why}; ${remedy}`),
+    ...capture.eventGaps.map(({ remedy, topic, why }) => `gap       ${topic}: ${why}; ${remedy}`),
     `snapshot  ${snapshot.state}: ${describeSnapshot(snapshot)}`,
     ...(snapshot.state === "reading" ? ["", snapshotTable(snapshot.tables), ""] : []),
     ...status.rereads.map((reread) => `re-read   ${reread.table} ${describe(reread)}`),

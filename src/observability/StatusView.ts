@@ -75,7 +75,8 @@ export const statusView = (status: StatusAnswer, history: LagHistory): string =>
       ${fact("bytes behind", sparkline(history.capture, "bytes behind, last minutes"))}
     </dl>
     ${capture.deadLetters === 0 ? "" : `<p>${badge("dead letters", "bad")} ${count(capture.deadLetters)} records were too large for their topic: <code>&lt;topic&gt;.capture.dlq</code></p>`}
-    ${capture.gaps.map(({ remedy, table, why }) => `<p>${badge("gap", "bad")} <code>${escape(table)}</code>: ${escape(why)}; ${escape(remedy)}</p>`).join("")}
+    ${[...capture.gaps.map((gap) => ({ ...gap, of: gap.table })), ...capture.eventGaps.map((gap) => ({ ...gap, of: gap.topic }))].map(({ of, remedy, why }) =>
+      `<p>${badge("gap", "bad")} <code>${escape(of)}</code>: ${escape(why)}; ${escape(remedy)}</p>`).join("")}
   </section>`
 
   const bar = (percent: number | null): string =>

@@ -48,12 +48,20 @@ export interface CaptureStatus {
   readonly lagSeconds: number | null
   /** Captured tables of which changes may be missing in the topics, until somebody has them read again. */
   readonly gaps: ReadonlyArray<GapStatus>
+  /** Topics of events that are not there: what pipelines announce is not heard until they are. */
+  readonly eventGaps: ReadonlyArray<EventGapStatus>
   /** Records that were too large for their topic, and are reported on `<topic>.capture.dlq`. */
   readonly deadLetters: number
 }
 
 export interface GapStatus {
   readonly table: string
+  readonly why: string
+  readonly remedy: string
+}
+
+export interface EventGapStatus {
+  readonly topic: string
   readonly why: string
   readonly remedy: string
 }

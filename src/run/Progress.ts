@@ -100,8 +100,10 @@ export class Progress extends Context.Service<Progress, {
         ask.wal, ask.capture, ask.snapshotTables, ask.rereads, ask.gaps, ask.pipelines, ask.offsets(enabled), ask.pending(enabled)
       ])
       const letters = yield* ask.letters(pipelines)
-      const [ends, members] = yield* Effect.all([askKafka.ends(offsets), askKafka.members([...enabled, ...new Set(offsets.map(({ pipeline }) => pipeline))])], { concurrency: 2 })
-      return { now: wal.now, wal, capture, snapshotTables, rereads, gaps, pipelines, offsets, pending, letters, ends, members }
+      const [ends, members, missingEventTopics] = yield* Effect.all([
+        askKafka.ends(offsets), askKafka.members([...enabled, ...new Set(offsets.map(({ pipeline }) => pipeline))]), askKafka.missingEventTopics
+      ], { concurrency: 3 })
+      return { now: wal.now, wal, capture, snapshotTables, rereads, gaps, missingEventTopics, pipelines, offsets, pending, letters, ends, members }
     })
 
     const remember = (status: SystemStatus, at: bigint) => {

@@ -15,6 +15,7 @@ import { partitionId } from "../materialize/Checkpoint.ts"
 import { pipelineOf } from "../materialize/Generation.ts"
 import { makeLetterStore, type OpenLetters } from "../materialize/LetterStore.ts"
 import { stateTables } from "../materialize/StateTables.ts"
+import * as Topics from "../publish/Topics.ts"
 
 /** What Postgres and Kafka say of the system at about one instant; `SystemStatus.ts` makes sense of it. */
 export interface SystemReading {
@@ -26,6 +27,8 @@ export interface SystemReading {
   readonly rereads: ReadonlyArray<Rereads.Reread>
   /** Of tables that were ever captured. */
   readonly gaps: ReadonlyArray<CapturedTables.TableGap>
+  /** Of `kafka.eventTopics`, by the topics' names. */
+  readonly missingEventTopics: ReadonlyArray<string>
   readonly pipelines: ReadonlyArray<PipelineRow>
   readonly offsets: ReadonlyArray<OffsetRow>
   readonly pending: ReadonlyMap<string, number>
@@ -186,6 +189,12 @@ export const kafkaQuestions = (kafka: Kafka["Service"], settings: AppConfig["Ser
         ))
     )
   },
+
+  missingEventTopics: Effect.suspend(() => {
+    const topics = Topics.ofEvents(settings.kafka).map(({ topic }) => topic)
+    if (topics.length === 0) return Effect.succeed([])
+    return Effect.map(kafka.admin("Looking for the topics of events", (admin) => admin.listTopics()), (there) => topics.filter((topic) => !there.includes(topic)))
+  }),
 
   members: (pipelines: ReadonlyArray<string>): Effect.Effect<ReadonlyMap<string, number>, KafkaError> => {
     const byGroup = new Map(pipelines.map((name) => [TopicName.groupOfPipeline(settings.kafka.topicPrefix, name), name]))

@@ -1,5 +1,6 @@
 import type { AppConfig, PipelineMode } from "../Config.ts"
 import * as Lsn from "../domain/Lsn.ts"
+import { remakeEvents } from "../domain/Remedy.ts"
 import * as TableName from "../domain/TableName.ts"
 import type {
   CaptureState,
@@ -58,7 +59,8 @@ const captureStatus = (reading: SystemReading, known: Known, source: AppConfig["
     retainedWalBytes: slot?.restart === undefined ? 0 : bytes(current - slot.restart),
     lagSeconds: lagSeconds(reading.now, reading.capture?.lastCommitAt ?? null, idle, known.idleAt.get(captureName)),
     deadLetters: Number(reading.capture?.deadLetters ?? 0n),
-    gaps: reading.gaps.filter(({ table }) => source.tables.some((captured) => TableName.format(captured) === table))
+    gaps: reading.gaps.filter(({ table }) => source.tables.some((captured) => TableName.format(captured) === table)),
+    eventGaps: reading.capture === undefined ? [] : reading.missingEventTopics.map((topic) => ({ topic, why: "it is not there, and events have nowhere to go", remedy: remakeEvents }))
   }
 }
 

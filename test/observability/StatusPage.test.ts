@@ -10,7 +10,8 @@ const answer: StatusAnswer = {
   settled: false,
   at: "2026-11-22T12:00:00.000Z",
   capture: { state: "streaming", slot: hostile, confirmedLsn: "0/1", currentLsn: "0/2", lagBytes: 1_500, retainedWalBytes: 0, lagSeconds: null,
-    deadLetters: 0, gaps: [{ table: hostile, why: hostile, remedy: hostile }] },
+    deadLetters: 0, gaps: [{ table: hostile, why: hostile, remedy: hostile }],
+    eventGaps: [{ topic: hostile, why: hostile, remedy: hostile }] },
   snapshot: {
     state: "reading", tablesDone: 0, rows: 5, percent: 12.3, rowsPerSecond: 45_678, secondsLeft: 90,
     tables: [{ table: hostile, state: "reading", rows: 5, estimatedRows: null, percent: null, rowsPerSecond: null, secondsLeft: null }]
@@ -26,7 +27,7 @@ describe("the status page", () => {
   it("shows names from the database as text, wherever they stand", () => {
     const page = StatusPage.render(answer)
     assert.notInclude(page.replace(/<script>.*<\/script>/s, ""), "<img")
-    assert.strictEqual(page.split("&#60;img src=x onerror=alert(1)&#62;&#34;&#39;&#38;").length - 1, 11)
+    assert.strictEqual(page.split("&#60;img src=x onerror=alert(1)&#62;&#34;&#39;&#38;").length - 1, 14)
     assert.notInclude(StatusPage.renderUnavailable(hostile).replace(/<script>.*<\/script>/s, ""), "<img")
   })
 

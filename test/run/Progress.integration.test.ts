@@ -53,12 +53,15 @@ layer(Support, { excludeTestServices: true })("progress, from hand-made state", 
       assert.deepInclude(waiting, { caughtUp: false, settled: false })
       assert.strictEqual(waiting.capture.state, "waiting")
 
-      yield* Effect.promise(() => create([{ topic, numPartitions: 2 }]))
+      const events = `${prefix}.events.bit-score-tier-changed`
+      assert.deepStrictEqual(waiting.capture.eventGaps.map(({ topic }) => topic), [events])
+      yield* Effect.promise(() => create([{ topic, numPartitions: 2 }, { topic: events, numPartitions: 1 }]))
       yield* sql("insert into cdc.pipelines (name, version, settings_hash, generation) values ('p', 1, '', 1)")
       yield* sql("insert into cdc.offsets (pipeline, topic, partition, next_offset, epoch, commit_lsn, ord) values ('p', $1, 0, 0, 0, 0, 0), ('p', $1, 1, 0, 0, 0, 0)", topic)
       yield* sql("update cdc.capture set snapshot = 'done'")
       const stopped = yield* progress.status
       assert.deepInclude(stopped, { caughtUp: false })
+      assert.deepStrictEqual(stopped.capture.eventGaps, [])
       assert.strictEqual(stopped.capture.state, "stopped")
 
       yield* Effect.scoped(Effect.gen(function*() {

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "vitest"
+import { render as renderStatus } from "../../src/cli/Status.ts"
 import { Lsn } from "../../src/domain/Lsn.ts"
 import type { SystemReading } from "../../src/run/SystemReading.ts"
 import { assemble, idleParts, type Known, recordsBehind } from "../../src/run/SystemStatus.ts"
@@ -21,6 +22,7 @@ const reading = (changes: Partial<SystemReading> = {}): SystemReading => ({
   snapshotTables: [],
   rereads: [],
   gaps: [{ table: "a.b", why: "it was taken out", remedy: "read it again" }, { table: "not.captured", why: "", remedy: "" }],
+  missingEventTopics: [],
   pipelines: [{ name: "p", writes: 5n, applied: 9n, dead_letters: 1n, other_writes: 0n, last_commit_at: now - 20n * second, paused_noted_at: null, generation: 1, records_per_second: null }],
   offsets: [{ pipeline: "p", topic: "t", partition: 0, next_offset: 4n }],
   pending: new Map(),
@@ -41,8 +43,17 @@ describe("the status of the system", () => {
     assert.deepStrictEqual(capture, {
       state: "streaming", slot: "hub_cdc", confirmedLsn: "0/384", currentLsn: "0/3E8", lagBytes: 100, retainedWalBytes: 600, lagSeconds: 3,
       deadLetters: 2,
-      gaps: [{ table: "a.b", why: "it was taken out", remedy: "read it again" }]
+      gaps: [{ table: "a.b", why: "it was taken out", remedy: "read it again" }],
+      eventGaps: []
     })
+  })
+
+  it("names topics of events that are not there, once setup should have made them", () => {
+    const missing = { missingEventTopics: ["hub.events.x"] }
+    const status = assemble(reading(missing), unknown, settings)
+    assert.deepStrictEqual(status.capture.eventGaps.map(({ topic }) => topic), ["hub.events.x"])
+    assert.include(renderStatus(status), "gap       hub.events.x: it is not there, and events have nowhere to go; `cdc setup` makes the topic again")
+    assert.deepStrictEqual(assemble(reading({ ...missing, capture: undefined }), unknown, settings).capture.eventGaps, [])
   })
 
   for (const [state, changes] of [
