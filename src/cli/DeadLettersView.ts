@@ -23,6 +23,7 @@ export const render = ({ counts, letters }: { readonly counts: ReadonlyArray<Let
 
 /** What a retry came to, for a person. */
 export const renderRetry = ({ applied, closed, missing, stillBad }: RetryReport): string => {
+  if (applied + closed + missing + stillBad.length === 0) return "nothing to retry: none of its dead letters is open and matches"
   const lines = [`${applied} applied`]
   if (closed > 0) lines.push(`${closed} void meanwhile: a later change of the row was applied, or another retry was faster`)
   for (const ofReason of Map.groupBy(stillBad, ({ reason }) => reason).values()) {

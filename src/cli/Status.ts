@@ -61,7 +61,7 @@ export const render = (status: SystemStatus): string => {
       `${name}: somebody else has written ${count(otherWrites)} of its rows since they were scored; is another job still at work?`),
     ...pipelines.flatMap(lettersLine),
     ...pipelines.flatMap(({ name, replay }) => replay === null ? [] : [`${name} is replayed: ${describeReplay(replay)}`]),
-    ...pipelines.filter(({ state }) => state !== "running").map(({ name, state }) => `${name} is ${state}: ${pipelineStates[state]}`)
+    ...pipelines.filter(({ state }) => state !== "running").map(({ name, pausedWhy, state }) => pausedWhy ?? `${name} is ${state}: ${pipelineStates[state]}`)
   ]
   return lines.join("\n")
 }

@@ -25,13 +25,16 @@ export const verifyAndPrint = Effect.fnUntraced(function*<E, R>(options: {
   readonly waitUntilApplied: Verify.Options<E, R>["waitUntilApplied"]
 }) {
   const { pipelineSettings, pipelines, source } = yield* AppConfig
-  const compare = Verify.verify({
+  const question = {
     oracles: oracles.filter(({ pipeline }) => pipelines.enabled.includes(pipeline)),
     settings: pipelineSettings,
     stateSchema: source.stateSchema,
     waitUntilApplied: options.waitUntilApplied,
     ...(options.keys === undefined || options.keys.length === 0 ? {} : { keys: options.keys })
-  })
+  } satisfies Verify.Options<E, R>
+  const unknown = options.keys === undefined || options.keys.length === 0 ? [] : yield* Verify.unknownKeys(question)
+  if (unknown.length > 0) return yield* new ConfigurationError({ message: notKept(unknown) })
+  const compare = Verify.verify(question)
   const print = (verdict: Verify.Verdict) => Console.log(options.json ? JSON.stringify(verdict, null, 2) : render(verdict))
   const first = yield* compare
   const isRepairing = options.repair === true && !first.equal
@@ -47,6 +50,10 @@ export const verifyAndPrint = Effect.fnUntraced(function*<E, R>(options: {
   if (verdict.equal) return
   return yield* new Findings({ message: isRepairing ? `${summary(verdict)} after the repair: ${notRepaired}` : summary(verdict) })
 })
+
+const notKept = (keys: ReadonlyArray<string>): string =>
+  `No enabled pipeline keeps a row with ${keys.length === 1 ? "key" : "one of the keys"} ${keys.map((key) => JSON.stringify(key)).join(", ")}; nothing was compared or mended. `
+    + "A key is written as in the table of differences of `cdc verify`"
 
 const repairWaitMillis = 30_000
 const notRepaired = "either no pipeline runs to do it, or its state itself is wrong; then rebuild that from the topics with `cdc replay PIPELINE`"

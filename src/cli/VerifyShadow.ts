@@ -24,7 +24,7 @@ export const verifyShadowAndPrint = Effect.fnUntraced(function*(json: boolean) {
 })
 
 export const render = (verdicts: ReadonlyArray<ShadowVerdict>): string => {
-  if (verdicts.length === 0) return "no enabled pipeline is in shadow mode, or has been replayed and not switched: pipelines.<name>.mode"
+  if (verdicts.length === 0) return "Nothing to compare: no enabled pipeline is in shadow mode (pipelines.<name>.mode: shadow), and none is being replayed."
   const counts = textTable(
     ["pipeline", ...["generation", "compared", "different"].map(right)],
     verdicts.map(({ compared, differing, generation, pipeline }) => [pipeline, generation === null ? "not begun" : String(generation), String(compared), String(differing)])

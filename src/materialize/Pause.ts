@@ -26,6 +26,10 @@ export const makePause = (tables: StateTables, generation: string) => ({
       ([row]) => parse(row?.accepted ?? null)
     ),
 
+  /** It goes on; where another instance stands still yet, that one notes it again. */
+  over: (sql: Sql): Effect.Effect<void, PostgresError> =>
+    Effect.asVoid(sql.query("Noting the pause's end", `update ${tables.pipelines} set paused_why = null, paused_noted_at = null where name = $1`, [generation])),
+
   accepted: (sql: Sql): Effect.Effect<Accepted, PostgresError> =>
     Effect.map(
       sql.query<{ accepted: string | null }>("Reading what is accepted", `select accepted from ${tables.pipelines} where name = $1`, [generation]),

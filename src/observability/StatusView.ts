@@ -115,7 +115,7 @@ export const statusView = (status: StatusAnswer, history: LagHistory): string =>
   }
   const pipelineRow = (pipeline: SystemStatus["pipelines"][number]): string =>
     `<tr><th scope="row"><code>${escape(pipeline.name)}</code></th>
-      <td>${badge(words(pipeline.state), toneOf(pipeline.state))}${pipeline.mode === "shadow" ? " shadow" : ""}${
+      <td>${badge(words(pipeline.state), toneOf(pipeline.state), pipeline.pausedWhy ?? "")}${pipeline.mode === "shadow" ? " shadow" : ""}${
         pipeline.replay === null ? "" : ` replay ${pipeline.replay.percent} %`}</td>
       <td class="number">${count(pipeline.lagRecords)}</td><td class="number">${seconds(pipeline.lagSeconds)}</td>
       <td>${sparkline(history.pipelines[pipeline.name] ?? [], `${pipeline.name}: records behind, last minutes`)}</td>

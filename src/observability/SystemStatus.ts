@@ -121,7 +121,7 @@ export const pipelineStates = {
   notStarted: "never started",
   running: "its consumer group has members, and it keeps up",
   lagging: "its consumer group has members, and it is more than 10 s behind",
-  paused: "too many records can't be used; `cdc dead-letters list` and /readyz say more, `cdc dead-letters accept` lets it go on",
+  paused: "too many records can't be used; `cdc dead-letters accept` lets it go on",
   stopped: "its consumer group has no member"
 } as const
 
@@ -132,6 +132,8 @@ export interface PipelineStatus {
   /** null: no other state is being built beside the live one. */
   readonly replay: ReplayStatus | null
   readonly state: PipelineState
+  /** What it met, and the remedy; null: it is not paused. */
+  readonly pausedWhy: string | null
   /** Records in its topics that it has not applied. */
   readonly lagRecords: number
   /** Age of the last applied change while records wait, else 0; null: nothing was ever applied. */

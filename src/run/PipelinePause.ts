@@ -34,6 +34,7 @@ export const whilePaused = (generation: string) =>
         observer.state(pipeline, "paused", why.message) // again and again: the timers go on, and may have said that they run
         yield* Effect.sleep(noteEvery)
       }
+      yield* pause.over(postgres)
       observer.state(pipeline, "running")
       yield* Effect.logInfo("the bad records are accepted: pipeline goes on")
     }

@@ -76,6 +76,8 @@ export interface PipelineRow {
   readonly last_commit_at: bigint | null
   /** When an instance last said that it is paused, µs since 1970; null: none. */
   readonly paused_noted_at: bigint | null
+  /** Of the last pause, over or not. */
+  readonly paused_why: string | null
   /** Of a candidate that is replayed, as last noted; null: not known. */
   readonly records_per_second: number | null
 }
@@ -144,7 +146,7 @@ export const questions = (sql: Sql, stateSchema: string, slot: string) => {
     pipelines: rowsOf<PipelineRow>(
       "Reading the pipelines' progress",
       `select name, writes, applied, dead_letters, coalesce((to_jsonb(p) ->> 'other_writes')::bigint, 0) as other_writes, ${micros("last_commit_at")} as last_commit_at,
-         ${micros("(to_jsonb(p) ->> 'paused_noted_at')::timestamptz")} as paused_noted_at, generation,
+         ${micros("(to_jsonb(p) ->> 'paused_noted_at')::timestamptz")} as paused_noted_at, to_jsonb(p) ->> 'paused_why' as paused_why, generation,
          (to_jsonb(p) ->> 'records_per_second')::float8 as records_per_second from ${table("pipelines")} p order by generation`
     ),
 

@@ -96,11 +96,13 @@ const pipelineStatus = (name: string, mode: PipelineMode, reading: SystemReading
   const lagRecords = recordsBehind(reading.offsets.filter((offset) => offset.pipeline === row?.name), reading.ends)
   const idle = lagRecords === 0 && pending === 0
   const seconds = row === undefined ? null : lagSeconds(reading.now, row.last_commit_at, idle, known.idleAt.get(name))
+  const state = pipelineState(row, reading.members.get(row?.name ?? name) ?? 0, seconds, reading.now)
   return {
     name,
     mode,
     replay: other === undefined ? null : replayOf(other, reading),
-    state: pipelineState(row, reading.members.get(row?.name ?? name) ?? 0, seconds, reading.now),
+    state,
+    pausedWhy: state === "paused" ? row!.paused_why : null,
     lagRecords,
     lagSeconds: seconds,
     deadLetters: Number(row?.dead_letters ?? 0n),

@@ -15,7 +15,7 @@ export interface Difference {
 export interface TargetVerdict {
   readonly pipeline: string
   readonly target: string
-  /** Keys that were judged, and rows that no source backs and no pipeline ever wrote. */
+  /** Keys that were judged (of those that were asked for), and rows that no source backs and no pipeline ever wrote. */
   readonly compared: number
   readonly unmanaged: number
   /** Values that time alone has moved beyond the bound since they were written; null where time changes nothing. */
@@ -67,7 +67,7 @@ export const verify = Effect.fn("Verify.verify")(function*<E, R>(options: Option
   yield* requireState(options.stateSchema)
   const first = yield* inSnapshot(options.stateSchema, (sql) =>
     Effect.forEach(questions, (question) =>
-      Effect.all({ found: compare(sql, question, options.keys === undefined ? everything : suspected(options.keys, question.oracle)), counts: count(sql, question) })))
+      Effect.all({ found: compare(sql, question, options.keys === undefined ? everything : suspected(options.keys, question.oracle)), counts: count(sql, question, options.keys) })))
 
   let looks: ReadonlyArray<ReadonlyArray<Found>> = first.map(({ found }) => [found]) // per target, the latest ones
   let rounds = 1
@@ -120,9 +120,11 @@ interface Found {
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 const everything: Found = { differences: [], complete: false }
+const isKeyOf = ({ keyType }: Oracle, key: string): boolean => keyType === "text" || uuid.test(key)
+
 /** As if these keys had differed: they are looked at, and no other. */
-const suspected = (keys: ReadonlyArray<string>, { keyType }: Oracle): Found =>
-  ({ differences: keys.filter((key) => keyType === "text" || uuid.test(key)).map((key) => ({ key, column: "", stored: null, expected: null })), complete: true })
+const suspected = (keys: ReadonlyArray<string>, oracle: Oracle): Found =>
+  ({ differences: keys.filter((key) => isKeyOf(oracle, key)).map((key) => ({ key, column: "", stored: null, expected: null })), complete: true })
 
 const isEqual = ({ complete, differences }: Found): boolean => complete && differences.length === 0
 
@@ -141,10 +143,30 @@ const compare = Effect.fnUntraced(function*(sql: Sql, question: Question, before
   return { differences: differences.slice(0, limit), complete: isAll && differences.length <= limit }
 })
 
-const count = Effect.fnUntraced(function*(sql: Sql, { oracle, settings }: Question) {
+/** Keys that no target has, and none ever had: mistyped, or of another hub. */
+export const unknownKeys = Effect.fnUntraced(function*<E, R>({ keys = [], oracles, settings, stateSchema }: Options<E, R>) {
+  yield* requireState(stateSchema)
+  return yield* inSnapshot(stateSchema, Effect.fnUntraced(function*(sql) {
+    const known = Effect.fnUntraced(function*(keys: ReadonlyArray<string>) {
+      let rows = 0
+      for (const oracle of oracles) {
+        const { compared, unmanaged } = yield* count(sql, { oracle, settings: JSON.stringify(settings[oracle.pipeline] ?? {}), limit: 0 }, keys)
+        rows += compared + unmanaged
+      }
+      return rows
+    })
+    const distinct = [...new Set(keys)]
+    // No two targets have a key in common, so that one look does where all is well.
+    if ((yield* known(distinct)) >= distinct.length) return []
+    return yield* Effect.filter(distinct, (key) => Effect.map(known([key]), (rows) => rows === 0))
+  }))
+})
+
+const count = Effect.fnUntraced(function*(sql: Sql, { oracle, settings }: Question, keys: ReadonlyArray<string> | undefined) {
   const doing = `Counting what is compared of ${oracle.target}`
-  const [counts] = yield* sql.query<{ compared: bigint; unmanaged: bigint }>(doing, oracle.unmanagedSql, [null, settings])
-  const drift = oracle.driftSql === undefined ? [] : yield* sql.query<{ drifted: bigint }>(doing, oracle.driftSql, [null, settings])
+  const parameters = [keys?.filter((key) => isKeyOf(oracle, key)) ?? null, settings]
+  const [counts] = yield* sql.query<{ compared: bigint; unmanaged: bigint }>(doing, oracle.unmanagedSql, parameters)
+  const drift = oracle.driftSql === undefined ? [] : yield* sql.query<{ drifted: bigint }>(doing, oracle.driftSql, parameters)
   return {
     compared: Number(counts!.compared),
     unmanaged: Number(counts!.unmanaged),

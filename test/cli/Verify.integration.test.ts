@@ -35,6 +35,20 @@ layer(FilledHub)("cdc verify", (it) => {
       assert.deepStrictEqual(differing.map(({ target }) => target), ["outreach.campaigns"])
     }))
 
+  it.effect("mends nothing, and says so, where a key that is named is nobody's; counts only what is named", () =>
+    Effect.gen(function*() {
+      yield* spoilTotals
+      const postgres = yield* Postgres
+      const [score] = yield* postgres.query<{ id: string }>("Reading", "select outreach_id as id from outreach.bit_scores s where exists (select from outreach.bit_signals g where g.outreach_id = s.outreach_id) limit 1")
+      const nobody = "0a000000-0000-4000-8000-00000000dead"
+      const error = yield* Effect.flip(verifyAndPrint({ json: true, repair: true, keys: [score!.id, "mistyped", nobody], waitUntilApplied }))
+      assert.strictEqual(error._tag, "ConfigurationError")
+      assert.include(error.message, `one of the keys "mistyped", "${nobody}"; nothing was compared or mended`)
+      yield* verifyAndPrint({ json: true, repair: true, keys: [score!.id.toUpperCase()], waitUntilApplied })
+      const { targets } = JSON.parse(String((yield* TestConsole.logLines).at(-1))) as Verdict
+      assert.deepStrictEqual(targets.filter(({ compared, unmanaged }) => compared + unmanaged > 0).map(({ compared, target }) => [target, compared]), [["outreach.bit_scores", 1]])
+    }))
+
   it.effect("looks only at what the enabled pipelines keep", () =>
     Effect.gen(function*() {
       const settings = yield* AppConfig

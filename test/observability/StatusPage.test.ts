@@ -17,7 +17,7 @@ const answer: StatusAnswer = {
     tables: [{ table: hostile, state: "reading", rows: 5, estimatedRows: null, percent: null, rowsPerSecond: null, secondsLeft: null }]
   },
   rereads: [],
-  pipelines: [{ name: hostile, state: "stopped", mode: "live", replay: null, lagRecords: 1_234, lagSeconds: 90, deadLetters: 2, openDeadLetters: { [hostile]: 1 }, suspectRows: 1, applied: 0, writes: 0, otherWrites: 0, pending: 0 }],
+  pipelines: [{ name: hostile, state: "stopped", pausedWhy: hostile, mode: "live", replay: null, lagRecords: 1_234, lagSeconds: 90, deadLetters: 2, openDeadLetters: { [hostile]: 1 }, suspectRows: 1, applied: 0, writes: 0, otherWrites: 0, pending: 0 }],
   pending: 0,
   topics: { prefix: hostile, tables: 1 },
   checks: [{ name: hostile, state: "failing", reason: hostile, since: "2026-11-22T12:00:00.000Z" }]
@@ -27,7 +27,7 @@ describe("the status page", () => {
   it("shows names from the database as text, wherever they stand", () => {
     const page = StatusPage.render(answer)
     assert.notInclude(page.replace(/<script>.*<\/script>/s, ""), "<img")
-    assert.strictEqual(page.split("&#60;img src=x onerror=alert(1)&#62;&#34;&#39;&#38;").length - 1, 14)
+    assert.strictEqual(page.split("&#60;img src=x onerror=alert(1)&#62;&#34;&#39;&#38;").length - 1, 15)
     assert.notInclude(StatusPage.renderUnavailable(hostile).replace(/<script>.*<\/script>/s, ""), "<img")
   })
 

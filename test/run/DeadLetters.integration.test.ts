@@ -75,6 +75,7 @@ layer(services, { excludeTestServices: true })("a pipeline whose records are all
       assert.isTrue(yield* acceptBadRecords(pipeline))
       yield* until(Effect.map(rowsOf("select from outreach.bit_scores"), (rows) => rows.length === 1))
       assert.isTrue(seen.at(-1)!.startsWith("running"))
+      assert.deepStrictEqual(yield* rowsOf("select paused_noted_at is null and paused_why is null from cdc.pipelines"), ["(t)"], "nobody is told so any longer")
       const { counts, letters } = yield* listDeadLetters([pipeline], {}, 3)
       assert.deepStrictEqual(counts.map(({ open, reason, suspectRows }) => [reason, open, suspectRows]), [["not-json", 1, 1], ["unreadable-row", 4, 4]])
       assert.strictEqual(letters.length, 3)

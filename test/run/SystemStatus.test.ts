@@ -23,7 +23,7 @@ const reading = (changes: Partial<SystemReading> = {}): SystemReading => ({
   rereads: [],
   gaps: [{ table: "a.b", why: "it was taken out", remedy: "read it again" }, { table: "not.captured", why: "", remedy: "" }],
   missingEventTopics: [],
-  pipelines: [{ name: "p", writes: 5n, applied: 9n, dead_letters: 1n, other_writes: 0n, last_commit_at: now - 20n * second, paused_noted_at: null, generation: 1, records_per_second: null }],
+  pipelines: [{ name: "p", writes: 5n, applied: 9n, dead_letters: 1n, other_writes: 0n, last_commit_at: now - 20n * second, paused_noted_at: null, paused_why: "too much is bad", generation: 1, records_per_second: null }],
   offsets: [{ pipeline: "p", topic: "t", partition: 0, next_offset: 4n }],
   pending: new Map(),
   letters: new Map([["p", { byReason: { "not-json": 1 }, suspectRows: 1 }]]),
@@ -96,8 +96,8 @@ describe("the status of the system", () => {
   it("a pipeline that is 20 s behind lags; without a member it is stopped; without a row it never started", () => {
     const stateOf = (changes: Partial<SystemReading>) => assemble(reading(changes), unknown, settings).pipelines[0]!
     const paused = (secondsAgo: bigint) => stateOf({ pipelines: [{ ...reading().pipelines[0]!, paused_noted_at: now - secondsAgo * second }] })
-    assert.deepInclude(paused(2n), { state: "paused" })
-    assert.deepInclude(paused(9n), { state: "lagging" }, "nobody has said so for a while")
+    assert.deepInclude(paused(2n), { state: "paused", pausedWhy: "too much is bad" })
+    assert.deepInclude(paused(9n), { state: "lagging", pausedWhy: null }, "nobody has said so for a while")
     assert.deepInclude(stateOf({}), { state: "lagging", lagRecords: 6, lagSeconds: 20, deadLetters: 1, openDeadLetters: { "not-json": 1 }, suspectRows: 1, applied: 9, writes: 5 })
     assert.deepInclude(stateOf({ members: new Map() }), { state: "stopped" })
     assert.deepInclude(stateOf({ pipelines: [] }), { state: "notStarted", lagSeconds: null })
