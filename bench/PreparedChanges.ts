@@ -98,15 +98,21 @@ const keyKind: Readonly<Record<string, number>> = { [signals.table]: kinds.signa
 
 export const topicOf = ({ table }: ChangeSource): string => TopicName.ofTable("bench", TableName.parse(table))
 
-/** The batch that inserts rows `from` to `to`, or deletes them; batches follow one another in one partition. */
-export const batchOf = (source: ChangeSource, offset: number, from: number, to: number, keys: number, kind: "upsert" | "delete" = "upsert"): ClaimedBatch => {
+/** Where a batch begins. */
+export interface Start {
+  readonly partition: number
+  readonly offset: number
+}
+
+/** The batch that inserts rows `from` to `to`, or deletes them. */
+export const batchOf = (source: ChangeSource, { offset, partition }: Start, from: number, to: number, keys: number, kind: "upsert" | "delete"): ClaimedBatch => {
   const changes: Array<SourceChange> = []
   const topic = topicOf(source)
   for (let n = from; n < to; n++) {
     const at = offset + n - from
     const key = uuidOf(keyKind[source.table]!, n)
     const common = {
-      record: { topic, partition: 0, offset: BigInt(at), key: Buffer.from(key), value: null, headers: [] },
+      record: { topic, partition, offset: BigInt(at), key: Buffer.from(key), value: null, headers: [] },
       position: { epoch: 1, commitLsn: Lsn(BigInt(at + 1)), order: 1 },
       commitMicros: Date.now() * 1000,
       xid: 0,
@@ -114,5 +120,5 @@ export const batchOf = (source: ChangeSource, offset: number, from: number, to: 
     }
     changes.push(kind === "delete" ? { ...common, kind } : { ...common, kind, row: source.rowOf(n, n % keys), isRead: false, isNew: true })
   }
-  return { topic, partition: 0, fromOffset: BigInt(offset), nextOffset: BigInt(offset + to - from), changes, unreadable: [] }
+  return { topic, partition, fromOffset: BigInt(offset), nextOffset: BigInt(offset + to - from), changes, unreadable: [] }
 }

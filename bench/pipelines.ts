@@ -1,5 +1,6 @@
 /**
- * What pipelines cost per change, Kafka left out: prepared batches of 5,000 changes → state and aggregates, one instance.
+ * What pipelines cost per change, Kafka left out: prepared batches of 5,000 changes → state and aggregates, one instance,
+ * which applies as many partitions side by side as `cdc pipeline` does.
  *
  *   npm run bench -- pipelines [changes] [rows]
  *
@@ -15,8 +16,9 @@ import { Postgres, type Sql } from "../src/connections/Postgres.ts"
 import { quoteIdentifier } from "../src/domain/SqlIdentifier.ts"
 import * as TopicName from "../src/domain/TopicName.ts"
 import { createSchema } from "../src/embedded/hub/Hub.ts"
-import { makeMaterializer } from "../src/materialize/Materializer.ts"
+import { type ClaimedBatch, makeMaterializer } from "../src/materialize/Materializer.ts"
 import { createSharedTables, register } from "../src/materialize/Registration.ts"
+import { sideBySide } from "../src/run/PipelineLoop.ts"
 import { batchOf, type ChangeSource, events, hubRows, sends, signals, topicOf } from "./PreparedChanges.ts"
 import * as PostgresUsage from "./PostgresUsage.ts"
 
@@ -36,8 +38,9 @@ const open = Effect.fnUntraced(function*(source: ChangeSource, keys: number) {
   const materializer = yield* makeMaterializer({ pipeline, stateSchema, generation, topics: TopicName.ofSources("bench", pipeline.sources), setAside: () => Effect.die("a bad record") }).pipe(
     Effect.provideService(Postgres, process.env.PROFILE === undefined ? postgres : timed(postgres, spent))
   )
-  yield* materializer.checkpoint.register(postgres, [{ topic: topicOf(source), partition: 0 }])
-  return { source, keys, materializer, spent, rows: 0, offset: 0 }
+  const partitions = Array.from({ length: sideBySide }, (_, partition) => ({ topic: topicOf(source), partition }))
+  yield* materializer.checkpoint.register(postgres, partitions)
+  return { source, keys, materializer, spent, rows: 0, offsets: partitions.map(() => 0) }
 })
 
 type Opened = Effect.Success<ReturnType<typeof open>>
@@ -54,29 +57,35 @@ const apply = Effect.fnUntraced(function*(opened: Opened, count: number, kind: "
   if (kind === "upsert") opened.rows += count
   opened.spent.clear()
   const start = yield* PostgresUsage.read(postgres)
-  let [millis, cpuMicros] = [0, 0]
-  for (let done = 0; done < count; done += batchSize) {
-    const to = Math.min(done + batchSize, count)
-    const batch = batchOf(opened.source, opened.offset, first + done, first + to, opened.keys, kind)
-    opened.offset += to - done
-    const [cpu, at] = [process.cpuUsage(), performance.now()]
-    yield* opened.materializer.apply([batch])
-    millis += performance.now() - at
-    const { system, user } = process.cpuUsage(cpu)
-    cpuMicros += user + system
-  }
+  const batches = prepared(opened, first, count, kind)
+  const [cpu, at] = [process.cpuUsage(), performance.now()]
+  yield* Effect.forEach(batches, (ofPartition) => Effect.forEach(ofPartition, (batch) => opened.materializer.apply([batch])), { concurrency: "unbounded" })
+  const millis = performance.now() - at
+  const { system, user } = process.cpuUsage(cpu)
   const end = yield* PostgresUsage.read(postgres)
   for (const [doing, ms] of [...opened.spent].sort(([, a], [, b]) => b - a).slice(0, 12)) console.log(`  ${String(Math.round(ms)).padStart(6)} ms  ${doing}`)
   const own = Number(made.walBytes - before.walBytes) / count
   const wal = Number(end.walBytes - start.walBytes) / count
   return {
     "changes/s": Math.round(count / millis * 1000),
-    "CPU µs per change: cdc": round(cpuMicros / count),
+    "CPU µs per change: cdc": round((user + system) / count),
     "… Postgres": round((end.cpuSeconds - start.cpuSeconds) * 1e6 / count),
     "WAL bytes per change": Math.round(wal),
     "× its own": round(wal / own)
   }
 })
+
+/** Batches of each partition, which are applied side by side. */
+const prepared = ({ keys, offsets, source }: Opened, first: number, count: number, kind: "upsert" | "delete"): ReadonlyArray<ReadonlyArray<ClaimedBatch>> => {
+  const batches: ReadonlyArray<Array<ClaimedBatch>> = offsets.map(() => [])
+  for (let done = 0, n = 0; done < count; done += batchSize, n++) {
+    const to = Math.min(done + batchSize, count)
+    const partition = n % offsets.length
+    batches[partition]!.push(batchOf(source, { partition, offset: offsets[partition]! }, first + done, first + to, keys, kind))
+    offsets[partition]! += to - done
+  }
+  return batches
+}
 
 const round = (value: number): number => Math.round(value * 10) / 10
 
@@ -127,7 +136,7 @@ export const run = async ({ databaseUrl }: { readonly databaseUrl: string }, [ch
     const url = new URL(databaseUrl)
     url.pathname = `/${name}`
     const connections = Postgres.layer.pipe(
-      Layer.provideMerge(AppConfig.layerOf({ source: { databaseUrl: url.href, poolSize: 2 }, kafka: { brokers: "nobody:1" } }))
+      Layer.provideMerge(AppConfig.layerOf({ source: { databaseUrl: url.href, poolSize: 3 }, kafka: { brokers: "nobody:1" } }))
     )
     return {
       title: `Prepared changes → aggregates, ${changes} per arm, in batches of ${batchSize}`,

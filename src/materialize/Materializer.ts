@@ -4,7 +4,7 @@ import { Postgres, type Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import type { BadInput, BadRecord, PartitionBatch, SourceChange } from "../domain/SourceChange.ts"
 import * as TableName from "../domain/TableName.ts"
-import { type Breaker, makeBreaker, neverTrips } from "./Breaker.ts"
+import { type Breaker, makeBreaker, neverTrips, remember } from "./Breaker.ts"
 import { makeCheckpoint, partitionId, unseen } from "./Checkpoint.ts"
 import { type Cursor, makeComparison, type Page } from "./Comparison.ts"
 import { EvaluationClock } from "./EvaluationClock.ts"
@@ -108,8 +108,8 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
     postgres.transaction((sql) => Effect.andThen(enter(sql, tables, pipeline.name, generation, hash), work(sql)))
 
   const apply = (batches: ReadonlyArray<ClaimedBatch>): Effect.Effect<Applied, PostgresError | PipelineError | KafkaError> =>
-    Effect.map(inGeneration((sql) => applyIn(sql, batches)), ({ recent, ...applied }) => {
-      breaker.recent = recent // only now that it is committed
+    Effect.map(inGeneration((sql) => applyIn(sql, batches)), ({ admitted, ...applied }) => {
+      breaker.recent = remember(breaker.settings, breaker.recent, admitted) // only now that it is committed
       return applied
     })
 
@@ -123,7 +123,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
     yield* awaitVisible(sql, [...new Set(changes.flatMap(({ change: { xid } }) => xid === 0 ? [] : [xid]))])
     const reading = readSources(changes)
     const bad = [...batches.flatMap((batch) => batch.unreadable), ...reading.bad]
-    const recent = yield* admit(sql, pipeline.name, pause, breaker, batches.flatMap((batch, index) => recordsOf(batch, read[index]!.changes)), bad)
+    const admitted = yield* admit(sql, pipeline.name, pause, breaker, batches.flatMap((batch, index) => recordsOf(batch, read[index]!.changes)), bad)
     if (bad.length > 0) yield* options.setAside(bad)
     const writeHub = yield* foldWork(sql, { ...noWork, entries: reading.entries, links: reading.links, groups: reading.triggered })
     yield* letters.note(sql, bad)
@@ -144,7 +144,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       orphans: outcome.orphans,
       bad: bad.map(({ why }) => why),
       commitMicros,
-      recent
+      admitted
     }
   })
 

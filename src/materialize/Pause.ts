@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import type { BadRecord, PartitionBatch, RawRecord, SourceChange } from "../domain/SourceChange.ts"
-import { type Breaker, judge, type Recent } from "./Breaker.ts"
+import { type Breaker, judge, type Tripped } from "./Breaker.ts"
 import { partitionId } from "./Checkpoint.ts"
 import { PipelineError } from "./PipelineError.ts"
 import type { StateTables } from "./StateTables.ts"
@@ -56,8 +56,8 @@ export const hasMore = (known: Accepted, now: Accepted): boolean =>
   [...now].some(([id, offset]) => offset > (known.get(id) ?? 0n))
 
 /**
- * Lets a batch's bad records pass, or fails with `paused` before any of them is moved. Returns what the breaker is to remember
- * once the batch has committed.
+ * Lets a batch's bad records pass, or fails with `paused` before any of them is moved. Returns what the breaker is to remember of it
+ * once it has committed.
  */
 export const admit = Effect.fnUntraced(function*(
   sql: Sql,
@@ -66,15 +66,15 @@ export const admit = Effect.fnUntraced(function*(
   breaker: Breaker,
   records: ReadonlyArray<RawRecord>,
   bad: ReadonlyArray<BadRecord>
-): Effect.fn.Return<Recent, PostgresError | PipelineError> {
+): Effect.fn.Return<ReadonlyArray<boolean>, PostgresError | PipelineError> {
   const isBad = new Set(bad.map(({ record }) => record))
-  const first = judge(breaker.settings, breaker.recent, records.map((record) => isBad.has(record)))
-  if (first.tripped === undefined) return first.recent
+  const all = records.map((record) => isBad.has(record))
+  if (judge(breaker.settings, breaker.recent, all) === undefined) return all
   const accepted = yield* pause.accepted(sql)
   const isAccepted = (record: RawRecord) => record.offset < (accepted.get(partitionId(record)) ?? 0n)
-  const left = records.filter((record) => !(isBad.has(record) && isAccepted(record)))
-  const { recent, tripped } = judge(breaker.settings, breaker.recent, left.map((record) => isBad.has(record)))
-  if (tripped === undefined) return recent
+  const left = records.filter((record) => !(isBad.has(record) && isAccepted(record))).map((record) => isBad.has(record))
+  const tripped = judge(breaker.settings, breaker.recent, left)
+  if (tripped === undefined) return left
   return yield* new PipelineError({ reason: "paused", pipeline, message: whyOf(pipeline, tripped, bad) })
 })
 
@@ -84,7 +84,7 @@ export const recordsOf = ({ unreadable }: PartitionBatch, changes: ReadonlyArray
     ? changes.map(({ record }) => record)
     : [...changes, ...unreadable].map(({ record }) => record).sort((a, b) => (a.offset < b.offset ? -1 : 1))
 
-const whyOf = (pipeline: string, { bad: count, of }: { readonly bad: number; readonly of: number }, bad: ReadonlyArray<BadRecord>): string => {
+const whyOf = (pipeline: string, { bad: count, of }: Tripped, bad: ReadonlyArray<BadRecord>): string => {
   const { partition, offset, topic } = bad[0]!.record
   const reasons = [...Map.groupBy(bad, ({ why }) => why.reason)].map(([reason, ofReason]) => [reason, ofReason.length] as const)
   const listed = reasons.sort(([, a], [, b]) => b - a).map(([reason, count]) => `${reason} ${count}`).join(", ")

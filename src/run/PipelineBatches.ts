@@ -2,28 +2,33 @@ import type { SourceChange } from "../domain/SourceChange.ts"
 import type { Fetched } from "../consume/TopicReader.ts"
 import type { ClaimedBatch } from "../materialize/Materializer.ts"
 
-/** Work in the order in which it is applied: some partitions' batches in one transaction, or one TRUNCATE by itself. */
+/** What is applied by itself: some partitions' batches in one transaction, or one TRUNCATE. */
 export type Step =
-  | { readonly _tag: "Apply"; readonly batches: ReadonlyArray<ClaimedBatch>; readonly ends: ReadonlyArray<Fetched> }
-  | { readonly _tag: "Truncate"; readonly batch: ClaimedBatch; readonly truncate: SourceChange; readonly ends: ReadonlyArray<Fetched> }
+  | { readonly _tag: "Apply"; readonly batches: ReadonlyArray<ClaimedBatch> }
+  | { readonly _tag: "Truncate"; readonly batch: ClaimedBatch; readonly truncate: SourceChange }
+
+/** Fetched batches, and the steps that apply them, in their order. No partition is in two sequences: they may be applied side by side. */
+export interface Sequence {
+  readonly fetched: ReadonlyArray<Fetched>
+  readonly steps: ReadonlyArray<Step>
+}
 
 /**
  * Plans how fetched batches are applied. Partitions share transactions up to `maxChanges` (a fetched batch is never split for
- * its size); a TRUNCATE's record stands alone, between what came before and after it in its partition. `ends` are the
- * fetched batches that are done with after a step.
+ * its size); a TRUNCATE's record stands alone, between what came before and after it in its partition.
  */
-export const plan = (fetched: ReadonlyArray<Fetched>, maxChanges: number): ReadonlyArray<Step> => {
-  const steps: Array<Step> = []
+export const plan = (fetched: ReadonlyArray<Fetched>, maxChanges: number): ReadonlyArray<Sequence> => {
+  const sequences: Array<Sequence> = []
   let together: Array<Fetched> = []
   let changes = 0
   const flush = () => {
-    if (together.length > 0) steps.push({ _tag: "Apply", batches: together, ends: together })
+    if (together.length > 0) sequences.push({ fetched: together, steps: [{ _tag: "Apply", batches: together }] })
     together = []
     changes = 0
   }
   for (const batch of fetched) {
     if (batch.changes.some(isTruncate)) {
-      steps.push(...aroundTruncates(batch))
+      sequences.push({ fetched: [batch], steps: aroundTruncates(batch) })
       continue
     }
     if (changes > 0 && changes + batch.changes.length > maxChanges) flush()
@@ -31,7 +36,7 @@ export const plan = (fetched: ReadonlyArray<Fetched>, maxChanges: number): Reado
     changes += batch.changes.length
   }
   flush()
-  return steps
+  return sequences
 }
 
 const isTruncate = (change: SourceChange): boolean => change.kind === "truncate"
@@ -52,8 +57,8 @@ const aroundTruncates = (batch: Fetched): ReadonlyArray<Step> => {
     return part
   }
   for (const truncate of batch.changes.filter(isTruncate)) {
-    steps.push({ _tag: "Apply", batches: [cut(truncate.record.offset)], ends: [] })
-    steps.push({ _tag: "Truncate", batch: cut(truncate.record.offset + 1n), truncate, ends: [] })
+    steps.push({ _tag: "Apply", batches: [cut(truncate.record.offset)] })
+    steps.push({ _tag: "Truncate", batch: cut(truncate.record.offset + 1n), truncate })
   }
-  return [...steps, { _tag: "Apply", batches: [cut(batch.nextOffset)], ends: [batch] }]
+  return [...steps, { _tag: "Apply", batches: [cut(batch.nextOffset)] }]
 }

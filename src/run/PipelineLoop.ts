@@ -2,7 +2,7 @@ import { Clock, Duration, Effect, Queue, Schedule } from "effect"
 import { AppConfig } from "../Config.ts"
 import { Postgres } from "../connections/Postgres.ts"
 import { openDeadLetters } from "../consume/DeadLetters.ts"
-import { type Fetched, openReader } from "../consume/TopicReader.ts"
+import { openReader } from "../consume/TopicReader.ts"
 import { replay } from "../domain/Remedy.ts"
 import * as TopicName from "../domain/TopicName.ts"
 import { type Breaker, makeBreaker } from "../materialize/Breaker.ts"
@@ -10,9 +10,10 @@ import { pipelineOf } from "../materialize/Generation.ts"
 import { makeCandidates } from "../materialize/Candidate.ts"
 import { makeMaterializer, type Materializer, type MaterializerOptions } from "../materialize/Materializer.ts"
 import type { Pipeline } from "../materialize/Pipeline.ts"
+import { PipelineError } from "../materialize/PipelineError.ts"
 import { register } from "../materialize/Registration.ts"
 import { keepChecked, openCheckpoint } from "./PipelineCheckpoint.ts"
-import { plan, type Step } from "./PipelineBatches.ts"
+import { plan, type Sequence, type Step } from "./PipelineBatches.ts"
 import { whilePaused } from "./PipelinePause.ts"
 import { PipelineObserver } from "./PipelineObserver.ts"
 import * as WalHeadroom from "./WalHeadroom.ts"
@@ -114,7 +115,13 @@ export const openGeneration = Effect.fnUntraced(function*(
   return { materializer, queue, topics }
 })
 
-/** `before` each step, it waits for what is given. */
+/**
+ * Transactions of one instance that run side by side: while Postgres is at work on one, what comes next is read and folded. They are as two
+ * instances are: no partition is in both, and locks keep their groups apart. More would wait for one thread of ours.
+ */
+export const sideBySide = 2
+
+/** Applies all that is fetched, for ever. `before` each step, it waits for what is given. */
 export const applyAll = Effect.fnUntraced(function*<E = never, R = never>(
   name: string,
   queue: Effect.Success<ReturnType<typeof openReader>>,
@@ -124,36 +131,27 @@ export const applyAll = Effect.fnUntraced(function*<E = never, R = never>(
   const { consume } = yield* AppConfig
   return yield* Effect.forever(Effect.gen(function*() {
     const fetched = yield* Queue.takeAll(queue)
-    for (const step of plan(fetched, consume.maxBatchChanges)) {
-      yield* before
-      const isApplied = yield* carryOut(name, materializer, step, fetched)
-      if (!isApplied) break
-    }
+    yield* Effect.forEach(plan(fetched, consume.maxBatchChanges), (sequence) => carryOut(name, materializer, sequence, before), { concurrency: sideBySide, discard: true })
   }))
 })
 
-/** Applies a step; false: another instance was faster, and everything fetched is read again from where the checkpoint stands. */
-const carryOut = Effect.fnUntraced(function*(name: string, materializer: Materializer, step: Step, fetched: ReadonlyArray<Fetched>) {
-  const applied = step._tag === "Apply"
-    ? apply(name, materializer, step)
-    : materializer.applyTruncate(step.batch, step.truncate)
-  return yield* applied.pipe(
-    whileContended(name),
-    whilePaused(name),
+/** Applies a sequence; where another instance was faster, it is read again from where the checkpoint stands. */
+const carryOut = <E, R>(name: string, materializer: Materializer, { fetched, steps }: Sequence, before: Effect.Effect<void, E, R>) =>
+  Effect.forEach(steps, (step) => Effect.andThen(before, applyStep(name, materializer, step)), { discard: true }).pipe(
     Effect.matchEffect({
-      onSuccess: () =>
-        Effect.sync(() => {
-          for (const batch of step.ends) batch.applied()
-          return true
-        }),
+      onSuccess: () => Effect.sync(() => fetched.forEach((batch) => batch.applied())),
       onFailure: (error) => {
-        if (error._tag !== "PipelineError" || error.reason !== "superseded") return Effect.fail(error)
+        if (!(error instanceof PipelineError) || error.reason !== "superseded") return Effect.fail(error)
         for (const batch of fetched) batch.reread()
-        return Effect.as(Effect.logInfo(error.message), false)
+        return Effect.logInfo(error.message)
       }
     })
   )
-})
+
+const applyStep = (name: string, materializer: Materializer, step: Step) => {
+  const applied = step._tag === "Apply" ? apply(name, materializer, step) : materializer.applyTruncate(step.batch, step.truncate)
+  return applied.pipe(whileContended(name), whilePaused(name))
+}
 
 /**
  * A transaction of the hub is in the way: it will be gone soon. Tried again after 10 ms, doubling to 500 ms; after some ten seconds

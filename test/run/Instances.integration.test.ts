@@ -13,10 +13,11 @@ import * as TestConfig from "../support/TestConfig.ts"
 import { TestDatabase } from "../support/TestDatabase.ts"
 import { TestTopics } from "../support/TestTopics.ts"
 
-const services = Layer.mergeAll(Kafka.layer, Postgres.layer).pipe(
-  Layer.provideMerge(TestConfig.layer()),
+const servicesWith = (overrides: TestConfig.Overrides) => Layer.mergeAll(Kafka.layer, Postgres.layer).pipe(
+  Layer.provideMerge(TestConfig.layer(overrides)),
   Layer.provideMerge(Layer.mergeAll(TestDatabase.layer, TestTopics.layer))
 )
+const services = servicesWith({})
 
 const partitions = 4
 
@@ -123,6 +124,24 @@ describe("instances of a pipeline", () => {
       yield* stage.produce(100)
       yield* stage.applied
     }).pipe(Effect.scoped, Effect.provide(services)), 60_000)
+
+  it.live("apply two batches side by side: one that waits holds up no other", () =>
+    Effect.gen(function*() {
+      const stage = yield* makeStage
+      const gate = yield* makeGate
+      let hasHalted = false
+      yield* stage.produce(partitions)
+      yield* stage.start((doing) =>
+        Effect.suspend(() => {
+          if (doing !== "Reading offsets" || hasHalted) return Effect.void
+          hasHalted = true
+          return gate.halt
+        }))
+      yield* gate.reached
+      yield* until(Effect.map(rowsOf("select from cdc.offsets where next_offset = 2"), (rows) => rows.length === partitions - 1))
+      yield* gate.open
+      yield* stage.applied
+    }).pipe(Effect.scoped, Effect.provide(servicesWith({ consume: { maxBatchChanges: 1 } }))), 60_000)
 
   it.live("that wake after their partitions have moved, with a batch in hand, apply nothing of it and go on with the others", () =>
     Effect.gen(function*() {

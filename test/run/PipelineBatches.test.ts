@@ -26,6 +26,7 @@ const fetchedOf = (kinds: ReadonlyArray<ReadonlyArray<"row" | "truncate" | "unre
     }
   })
 
+const stepsOf = (fetched: ReadonlyArray<Fetched>, maxChanges: number) => plan(fetched, maxChanges).flatMap(({ steps }) => steps)
 const batchesOf = (step: Step) => step._tag === "Apply" ? step.batches : [step.batch]
 const kinds = fc.array(fc.array(fc.constantFrom("row" as const, "row" as const, "truncate" as const, "unreadable" as const), { maxLength: 12 }), { maxLength: 6 })
 
@@ -33,7 +34,7 @@ describe("a plan", () => {
   it("has every record once, each partition's in order, gapless from where it was read to where it ends", () => {
     fc.assert(fc.property(kinds, fc.nat({ max: 20 }), (kinds, maxChanges) => {
       const fetched = fetchedOf(kinds)
-      const steps = plan(fetched, maxChanges)
+      const steps = stepsOf(fetched, maxChanges)
       for (const { changes, fromOffset, nextOffset, partition, unreadable } of fetched) {
         const parts = steps.flatMap(batchesOf).filter((batch) => batch.partition === partition)
         expect(parts.flatMap((part) => part.changes)).toEqual(changes)
@@ -48,26 +49,26 @@ describe("a plan", () => {
     }))
   })
 
-  it("leaves a truncate alone, and says of each fetched batch once that it is done, with its last step", () => {
+  it("leaves a truncate alone, and has each fetched batch, whole, in one sequence", () => {
     fc.assert(fc.property(kinds, (kinds) => {
       const fetched = fetchedOf(kinds)
-      const steps = plan(fetched, 10)
-      for (const step of steps) {
+      for (const step of stepsOf(fetched, 10)) {
         if (step._tag === "Truncate") expect(step.batch.changes).toEqual([step.truncate])
         else expect(step.batches.flatMap(({ changes }) => changes).filter(({ kind }) => kind === "truncate")).toEqual([])
       }
-      const ends = steps.flatMap((step) => step.ends)
-      expect(ends).toHaveLength(fetched.length)
-      for (const batch of fetched) {
-        const last = steps.findLast((step) => batchesOf(step).some(({ partition }) => partition === batch.partition))
-        expect(last!.ends).toContain(batch)
+      const sequences = plan(fetched, 10)
+      expect(new Set(sequences.flatMap((sequence) => sequence.fetched))).toEqual(new Set(fetched))
+      expect(sequences.flatMap((sequence) => sequence.fetched)).toHaveLength(fetched.length)
+      for (const sequence of sequences) {
+        const partitions = (batches: ReadonlyArray<{ readonly partition: number }>) => new Set(batches.map(({ partition }) => partition))
+        expect(partitions(sequence.steps.flatMap(batchesOf))).toEqual(partitions(sequence.fetched))
       }
     }))
   })
 
   it("shares transactions up to the limit, and splits no fetched batch for its size", () => {
     const rows = (count: number) => Array<"row">(count).fill("row")
-    const sizes = plan(fetchedOf([rows(3), rows(4), rows(3), rows(20), rows(1)]), 10).map((step) => batchesOf(step).map(({ changes }) => changes.length))
+    const sizes = stepsOf(fetchedOf([rows(3), rows(4), rows(3), rows(20), rows(1)]), 10).map((step) => batchesOf(step).map(({ changes }) => changes.length))
     expect(sizes).toEqual([[3, 4, 3], [20], [1]])
   })
 })
