@@ -1,8 +1,11 @@
 import type { RowBytes } from "../domain/RowBytes.ts"
 import type { EncodeAscii } from "./types/TypeFamily.ts"
 
-/** Large enough that few are needed, small enough that the C library has one at hand. */
+/** Large enough that few are needed, little beside what a send of a single record would else leave. */
 const blockBytes = 65_536
+
+/** Kept to be written again: a send that is under way, and the one that is being made. */
+const keptBlocks = 64
 
 /** Up to this length a loop over the characters is quicker than a call into the runtime. */
 const shortTextMaxLength = 64
@@ -15,10 +18,14 @@ const asciiExtraBytes = 32
 
 /**
  * Builds pieces of bytes, one behind the other in blocks of memory: a piece is what was written since `begin`, and belongs to whoever takes
- * it. Strings are written where they end up, without being joined first, and bytes are copied as they are.
+ * it. Strings are written where they end up, without being joined first, and bytes are copied as they are. The blocks of pieces that nobody
+ * needs any more are written again, rather than left to the collector, which would find them late.
  */
 export class ByteWriter {
-  #block: Buffer = Buffer.alloc(0)
+  #block: Buffer = noBlock
+  /** Full, and not cut off yet. */
+  #full: Array<Buffer> = []
+  readonly #free: Array<Buffer> = []
   /** Where the piece begins. */
   #start = 0
   /** Where it goes on. */
@@ -31,6 +38,21 @@ export class ByteWriter {
   /** The piece; nothing more is written to it. */
   take(): Buffer {
     return this.#block.subarray(this.#start, this.#at)
+  }
+
+  /**
+   * Parts what was taken so far from what comes. What is returned gives the memory of all those pieces back: to be called once nobody needs
+   * any of them, and never if that is not known.
+   */
+  cut(): () => void {
+    const blocks = [...this.#full, this.#block]
+    this.#full = []
+    this.#block = noBlock
+    this.#start = this.#at = 0
+    return () => {
+      for (const block of blocks) if (block.length === blockBytes && this.#free.length < keptBlocks) this.#free.push(block)
+      blocks.length = 0
+    }
   }
 
   bytes(source: Uint8Array): void {
@@ -68,13 +90,17 @@ export class ByteWriter {
     return true
   }
 
-  /** A piece that does not fit goes on in a block of its own, with what it has so far; whoever has earlier ones keeps theirs. */
+  /** A piece that does not fit goes on in another block, with what it has so far; whoever has earlier ones keeps theirs. */
   #reserve(bytes: number): void {
     if (this.#at + bytes <= this.#block.length) return
     const begun = this.#block.subarray(this.#start, this.#at)
-    this.#block = Buffer.allocUnsafeSlow(Math.max(blockBytes, 2 * (begun.length + bytes)))
+    const needed = begun.length + bytes
+    this.#full.push(this.#block)
+    this.#block = needed > blockBytes ? Buffer.allocUnsafeSlow(2 * needed) : this.#free.pop() ?? Buffer.allocUnsafeSlow(blockBytes)
     this.#block.set(begun)
     this.#start = 0
     this.#at = begun.length
   }
 }
+
+const noBlock = Buffer.alloc(0)

@@ -53,6 +53,11 @@ export interface RecordEncoder {
   readonly sweep: (relation: Relation, swept: SweptKey, transaction: Transaction, order: number, into: Array<OutgoingRecord>) => boolean
   /** The text of a row's key, as its records will have it; undefined: the table has none. */
   readonly key: (relation: Relation, row: Tuple) => string | undefined
+  /**
+   * What is returned gives back the memory of all records made so far, to be written again: to be called once Kafka has acknowledged them
+   * and nobody else has any.
+   */
+  readonly cutMemory: () => () => void
 }
 
 /** A table is compiled when its `Relation` object is first seen; a changed table is another object. */
@@ -74,7 +79,8 @@ export const makeRecordEncoder = (options: RecordEncoderOptions): RecordEncoder 
       if (TooLarge.excessOf(into, start, table.maxRecordBytes) > 0) into.push(...table.fit(change, nowMicros, into.splice(start)))
     },
     sweep: (relation, swept, transaction, order, into) => tableOf(relation).sweep(swept, transaction, order, into),
-    key: (relation, row) => tableOf(relation).key(row)
+    key: (relation, row) => tableOf(relation).key(row),
+    cutMemory: () => writer.cut()
   }
 }
 

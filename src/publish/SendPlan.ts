@@ -14,25 +14,42 @@ const headerOverheadBytes = 10
  */
 export const cut = (records: ReadonlyArray<OutgoingRecord>, batchBytes: number): ReadonlyArray<ReadonlyArray<OutgoingRecord>> => {
   const parts: Array<ReadonlyArray<OutgoingRecord>> = []
-  const shares = new Map<string, number>()
+  const shares = new Shares()
   let start = 0
   let total = 0
   for (let index = 0; index < records.length; index++) {
     const record = records[index]!
     const bytes = bytesOf(record)
-    const partition = `${record.topic} ${record.partition}`
-    const share = shares.get(partition) ?? 0
-    if (index > start && (share + bytes > batchBytes || total + bytes > batchBytes * batchesPerRequest)) {
+    if (index > start && (shares.of(record) + bytes > batchBytes || total + bytes > batchBytes * batchesPerRequest)) {
       parts.push(records.slice(start, index))
       shares.clear()
       start = index
       total = 0
     }
-    shares.set(partition, (shares.get(partition) ?? 0) + bytes)
+    shares.add(record, bytes)
     total += bytes
   }
   if (start < records.length) parts.push(start === 0 ? records : records.slice(start))
   return parts
+}
+
+/** Bytes by partition. Of a topic's name no text is made, which would cost more than all the rest. */
+class Shares {
+  readonly #topics = new Map<string, Array<number>>()
+
+  of({ partition, topic }: OutgoingRecord): number {
+    return this.#topics.get(topic)?.[partition] ?? 0
+  }
+
+  add(record: OutgoingRecord, bytes: number): void {
+    let partitions = this.#topics.get(record.topic)
+    if (partitions === undefined) this.#topics.set(record.topic, partitions = [])
+    partitions[record.partition] = this.of(record) + bytes
+  }
+
+  clear(): void {
+    this.#topics.clear()
+  }
 }
 
 /** What a record takes in a batch, a little more rather than less. */

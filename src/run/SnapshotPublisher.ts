@@ -131,7 +131,11 @@ const publishChunks = Effect.fnUntraced(function*(
   const send = Effect.suspend(() => {
     const full = batch
     batch = new Batch()
-    return work.sends.submit(Effect.andThen(writeObserved(work.writer, full.records), acknowledged(full, progress)))
+    const giveBack = work.encoder.cutMemory()
+    return work.sends.submit(writeObserved(work.writer, full.records).pipe(
+      Effect.andThen(Effect.sync(giveBack)),
+      Effect.andThen(acknowledged(full, progress))
+    ))
   })
   while (piecesLeft.size > 0) {
     const { bytes, piece, rows } = yield* Queue.take(chunks)

@@ -64,8 +64,12 @@ export const publish = Effect.fnUntraced(function*(
   const submit = Effect.suspend(() => {
     const { lastChange, lastCommit, records } = unsent
     unsent = new Unsent()
+    const giveBack = work.encoder.cutMemory()
     return work.sends.submit(Effect.tap(writeObserved(work.writer, records), () =>
-      Effect.sync(() => acknowledged(work.stream, lastCommit, lastChange, progress))))
+      Effect.sync(() => {
+        giveBack()
+        acknowledged(work.stream, lastCommit, lastChange, progress)
+      })))
   })
   for (;;) {
     const messages = yield* work.stream.take

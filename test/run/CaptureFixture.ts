@@ -70,8 +70,10 @@ export const withCapture = <A, E>(
         return yield* Deferred.await(seen)
       })
 
-    const noteWritten = (records: ReadonlyArray<OutgoingRecord>) =>
+    /** Copies: the memory of what Kafka has acknowledged is written again. */
+    const noteWritten = (acknowledged: ReadonlyArray<OutgoingRecord>) =>
       Effect.gen(function*() {
+        const records = acknowledged.map((record) => ({ ...record, key: record.key && Buffer.from(record.key), value: record.value && Buffer.from(record.value) }))
         written.push(...records)
         for (const waiter of waiting) {
           const found = records.find(waiter.is)
