@@ -37,7 +37,7 @@ export const replay = Command.make(
 export const render = (name: string, { generation, records, switchMillis }: Switched): string =>
   switchMillis === null
     ? `${name}: generation ${generation} of its state is live; another process made the switch`
-    : `${name}: generation ${generation} of its state is live, made from ${records} records; the switch took ${switchMillis} ms. `
+    : `${name}: generation ${generation} of its state is live, made from ${count(records)} records; the switch took ${switchMillis} ms. `
       + "The running pipeline compares all rows with it, and writes those that differ"
 
 /** On a terminal one line that changes; elsewhere a line now and then. On stderr, since stdout is for the result. */
@@ -52,11 +52,13 @@ const teller = (): (progress: ReplayProgress) => void => {
   }
 }
 
+const count = (value: number): string => value.toLocaleString("en-US")
+
 const lineEveryMillis = 10_000
 
 export const line = ({ done, of, percent, recordsPerSecond, secondsLeft }: ReplayProgress): string =>
   [
-    `${done} of ${of} records (${percent} %)`,
-    ...(recordsPerSecond === null ? [] : [`${recordsPerSecond}/s`]),
+    `${count(done)} of ${count(of)} records (${percent} %)`,
+    ...(recordsPerSecond === null ? [] : [`${count(recordsPerSecond)}/s`]),
     ...(secondsLeft === null || percent === 100 ? [] : [`${secondsLeft} s left`])
   ].join(", ")

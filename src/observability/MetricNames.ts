@@ -66,6 +66,14 @@ export const pipelinePaused = define("gauge", "cdc_pipeline_paused", ["pipeline"
   "1 while the pipeline stands still because too many records can't be used")
 export const pipelineOtherWrites = define("gauge", "cdc_pipeline_other_writes", ["pipeline"],
   "Rows that somebody else was found to have written since the pipeline did, ever")
+export const replayGeneration = define("gauge", "cdc_replay_generation", ["pipeline"],
+  "Generation of the state that cdc replay builds, also while it is interrupted; 0: none")
+export const replayRecords = define("gauge", "cdc_replay_records", ["pipeline"],
+  "Records in the topics that are replayed; 0: none are")
+export const replayRecordsDone = define("gauge", "cdc_replay_records_done", ["pipeline"],
+  "Of them, those that the state that is built has")
+export const replayRecordsPerSecond = define("gauge", "cdc_replay_records_per_second", ["pipeline"],
+  "Over the last ten seconds; 0: nobody builds it, or it has just begun")
 export const errors = define("counter", "cdc_errors_total", ["stage", "reason", "retryable"],
   "Errors, by the stage that met them")
 export const snapshotTablesRemaining = define("gauge", "cdc_snapshot_tables_remaining", [],
@@ -77,6 +85,7 @@ export const buildInfo = define("gauge", "cdc_build_info", ["version"], "Always 
 export const all: ReadonlyArray<MetricName> = [
   replicationLagBytes, replicationRetainedWalBytes, replicationLagSeconds, replicationConnected, slotStatus,
   transactionsCaptured, changesCaptured, changesPublished, publishDuration, pipelineLagRecords, changesApplied,
-  applyDuration, batchChanges, endToEndLatency, lastAppliedTimestamp, deadLetters, deadLettersOpen, suspectRows, pipelinePaused, pipelineOtherWrites, errors, snapshotTablesRemaining,
+  applyDuration, batchChanges, endToEndLatency, lastAppliedTimestamp, deadLetters, deadLettersOpen, suspectRows, pipelinePaused, pipelineOtherWrites,
+  replayGeneration, replayRecords, replayRecordsDone, replayRecordsPerSecond, errors, snapshotTablesRemaining,
   snapshotRows, buildInfo
 ]

@@ -2,7 +2,7 @@ import { Context, Effect, Metric } from "effect"
 import { PrometheusMetrics } from "effect/observability"
 import { collectDefaultMetrics, Registry } from "prom-client"
 import * as Names from "./MetricNames.ts"
-import type { SlotReading } from "./SystemStatus.ts"
+import type { ReplayStatus, SlotReading } from "./SystemStatus.ts"
 
 /**
  * What the process tells Prometheus, by function: nobody else spells a metric or a label. All are cheap (a map look-up
@@ -60,6 +60,14 @@ export const openDeadLetters = (pipeline: string, byReason: Readonly<Record<stri
 const reasonsSeen = new Map<string, Set<string>>()
 
 export const paused = (pipeline: string, isPaused: boolean): void => set(Names.pipelinePaused, { pipeline }, isPaused ? 1 : 0)
+
+/** null: none is under way. */
+export const replay = (pipeline: string, status: ReplayStatus | null): void => {
+  set(Names.replayGeneration, { pipeline }, status?.generation ?? 0)
+  set(Names.replayRecords, { pipeline }, status?.of ?? 0)
+  set(Names.replayRecordsDone, { pipeline }, status?.done ?? 0)
+  set(Names.replayRecordsPerSecond, { pipeline }, status?.recordsPerSecond ?? 0)
+}
 
 /** `reason` is that of the stage's error class: bounded. */
 export const failed = (stage: string, reason: string, retryable: boolean): void =>

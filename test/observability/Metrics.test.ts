@@ -14,6 +14,7 @@ const recordAll = () => {
   Metrics.openDeadLetters("p", { unreadable: 1 }, 1)
   Metrics.paused("p", true)
   Metrics.otherWrites("p", 1)
+  Metrics.replay("p", { generation: 2, done: 3, of: 10, percent: 30, recordsPerSecond: 4, secondsLeft: 2 })
   Metrics.failed("capture", "interrupted", true)
   Metrics.snapshotRows("outreach.campaigns", 5)
   Metrics.snapshotTablesRemaining(4)
@@ -43,6 +44,13 @@ describe("metrics", () => {
     assert.include(text, `cdc_dead_letters_open{pipeline="mended",reason="not-json"} 0`)
     assert.include(text, `cdc_dead_letters_open{pipeline="mended",reason="no-key"} 3`)
     assert.include(text, `cdc_suspect_rows{pipeline="mended"} 0`)
+  })
+
+  it("says of a replay that it is over", async () => {
+    Metrics.replay("rebuilt", { generation: 2, done: 3, of: 10, percent: 30, recordsPerSecond: null, secondsLeft: null })
+    Metrics.replay("rebuilt", null)
+    const text = await Effect.runPromise(Metrics.text)
+    assert.deepStrictEqual(text.split("\n").filter((line) => line.startsWith("cdc_replay_") && line.includes("rebuilt")).map((line) => line.split(" ")[1]), ["0", "0", "0", "0"])
   })
 
   it("counts, sets, and sorts durations into seconds", async () => {

@@ -44,6 +44,15 @@ export const runCdc = async (verb: ReadonlyArray<string>, environment: Readonly<
   return cdc.said()
 }
 
+/** The samples of `/metrics`, by series as it stands there. */
+export const readMetrics = async (port: number): Promise<ReadonlyMap<string, number>> => {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  return new Map(text.split("\n").filter((line) => line !== "" && !line.startsWith("#")).map((line): [string, number] => {
+    const space = line.lastIndexOf(" ")
+    return [line.slice(0, space), Number(line.slice(space + 1))]
+  }))
+}
+
 export const freePort = async (): Promise<number> => {
   const server = createServer().listen(0, "127.0.0.1")
   await once(server, "listening")
