@@ -69,6 +69,8 @@ export const sendRow = (of: number, over: Row = {}): Row => ({
   ...over
 })
 
+export const spendRow = (outreach_context_id: string, tool_name: string | null, cost_credits: string | null): Row => ({ outreach_context_id, tool_name, cost_credits })
+
 /** Columns of rows as text, sorted: what a test compares. */
 export const rowsOf = Effect.fnUntraced(function*(statement: string, parameters: ReadonlyArray<unknown> = []) {
   const { query } = yield* Postgres

@@ -5,12 +5,11 @@ import * as RowKey from "../../../src/domain/RowKey.ts"
 import { makeOwnTables } from "../../../src/materialize/OwnTables.ts"
 import { register } from "../../../src/materialize/Registration.ts"
 import { pipelineOf, run } from "../../materialize/Running.ts"
-import { fresh, pendingKeys, rowsOf, tables } from "../../materialize/SmallHub.ts"
+import { fresh, pendingKeys, rowsOf, spendRow, tables } from "../../materialize/SmallHub.ts"
 import { Changes, readRows } from "../../support/Changes.ts"
 import * as TestHub from "../../support/TestHub.ts"
 import { countsOf, differencesAfter } from "../oracle/Planted.ts"
 
-const spendRow = (outreach_context_id: string, tool_name: string | null, cost_credits: string | null) => ({ outreach_context_id, tool_name, cost_credits })
 const stored = rowsOf("select outreach_context_id, tool_name, credits, attempts from reporting.context_spend")
 
 const begin = Effect.gen(function*() {
