@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import { Lsn } from "../domain/Lsn.ts"
 import type { Position } from "../domain/Position.ts"
-import type { StateTables } from "./StateTables.ts"
+import { hashOf, type StateTables } from "./StateTables.ts"
 
 /** What state remembers of a source row. */
 export interface StoredEntry {
@@ -69,7 +69,7 @@ export const makeEntryStore = (tables: StateTables) => {
       groups.length === 0 ? Effect.succeed<Array<StoredEntry>>([]) : read(
         sql,
         `select ${columns} from unnest($1::text[], $2::bigint[]) as g(key, now) join ${tables.entries} e
-         on e.group_key = g.key and e.due_at <= g.now`,
+         on ${hashOf("e.group_key")} = ${hashOf("g.key")} and e.group_key = g.key and e.due_at <= g.now`,
         [groups.map((group) => group.key), groups.map((group) => group.now)]
       ),
 
@@ -77,7 +77,8 @@ export const makeEntryStore = (tables: StateTables) => {
     firstDue: (sql: Sql, groupKeys: ReadonlyArray<string>) =>
       groupKeys.length === 0 ? Effect.succeed([]) : sql.query<{ key: string; due_at: bigint | null }>(
         "Reading when entries are due",
-        `select g.key, (select min(e.due_at) from ${tables.entries} e where e.group_key = g.key and e.due_at is not null) as due_at
+        `select g.key, (select min(e.due_at) from ${tables.entries} e
+           where ${hashOf("e.group_key")} = ${hashOf("g.key")} and e.group_key = g.key and e.due_at is not null) as due_at
          from unnest($1::text[]) as g(key)`,
         [groupKeys]
       ),

@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import { standingOf } from "./Announcing.ts"
+import { makeBagStore } from "./BagStore.ts"
 import { Contributions, correlationOf, never } from "./Contributions.ts"
 import { crossingOf } from "./Crossing.ts"
 import { type EntryStore, makeEntryStore, type StoredEntry } from "./EntryStore.ts"
@@ -35,6 +36,7 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, isLive: boo
   const entryStore = makeEntryStore(tables)
   const linkStore = makeLinkStore(tables)
   const groupStore = makeGroupStore(tables)
+  const bagStore = makeBagStore(tables)
   const isPhased = pipeline.sources.some((source) => source.kind === "entries" && source.phases !== undefined)
   if (isPhased && Object.keys(pipeline.groups).length !== 1) {
     throw new Error(`Pipeline ${pipeline.name}: its entries have phases, so it must have one kind of group`) // `entries.group_key` names no other
@@ -65,7 +67,7 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, isLive: boo
     const isUnused = (group: GroupAccumulator) => isNew.has(group) && !group.isManaged && !group.isChanged && group.isEmpty
     const unused = [...groups.values()].filter(isUnused)
     const used = [...groups.values()].filter((group) => !isUnused(group))
-    yield* groupStore.writeBags(sql, used)
+    yield* bagStore.write(sql, used)
     const rendered = render(pipeline, used, now, due, isLive)
     yield* groupStore.write(sql, used)
     yield* groupStore.removeUnused(sql, unused)

@@ -9,7 +9,7 @@ interface Stored {
 
 /**
  * One group while a batch is folded into it: its sums and bags, and how the batch changes the members of its bags.
- * Pure: `GroupStore` applies `bagDeltas` and reports back with `settleBag`.
+ * Pure: `BagStore` applies `bagDeltas` and reports back with `settleBag`.
  */
 export class GroupAccumulator implements GroupState {
   readonly group: string
@@ -22,6 +22,8 @@ export class GroupAccumulator implements GroupState {
   readonly bagDeltas = new Map<string, Map<string, number>>()
   /** Its row was backed once: it is ours for good. */
   isManaged: boolean
+  /** Its row was made in this transaction. */
+  isNew = false
   /** Something was contributed or taken back. */
   isChanged = false
   /** How its announced column came to be as it is; null: not known, or it announces nothing. */
@@ -45,6 +47,13 @@ export class GroupAccumulator implements GroupState {
     this.#stored = state
     for (const name in stored.s) this.#sums.set(name, BigInt(stored.s[name]!))
     for (const name in stored.b) this.#bags.set(name, { distinct: stored.b[name]![0], max: stored.b[name]![1] })
+  }
+
+  /** One whose row has just been made. */
+  static ofNothing({ group, key }: { readonly group: string; readonly key: string }): GroupAccumulator {
+    const made = new GroupAccumulator(group, key, emptyState, 0n, null, false)
+    made.isNew = true
+    return made
   }
 
   sum(name: string): bigint {

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import * as TableName from "../domain/TableName.ts"
+import { makeBagStore } from "./BagStore.ts"
 import { makeEntryStore, type StoredEntry } from "./EntryStore.ts"
 import { emptyState } from "./GroupState.ts"
 import { groupId, makeGroupStore } from "./GroupStore.ts"
@@ -40,7 +41,7 @@ const addPage = Effect.fnUntraced(function*(sql: Sql, pipeline: Pipeline, tables
   const keys = new Map(contributions.map(({ group, key }) => [groupId(group, key), { group, key }]))
   const groups = yield* groupStore.lock(sql, [...keys].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, key]) => key))
   for (const contribution of contributions) groups.get(groupId(contribution.group, contribution.key))!.add(contribution)
-  yield* groupStore.writeBags(sql, [...groups.values()])
+  yield* makeBagStore(tables).write(sql, [...groups.values()])
   yield* groupStore.write(sql, [...groups.values()])
   if (pipeline.mirror === undefined) return
   const mirrored = page.filter(({ source }) => (pipeline.sources[source] as EntrySource).mirror !== undefined)

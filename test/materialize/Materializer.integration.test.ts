@@ -128,4 +128,23 @@ layer(TestHub.layer, { excludeTestServices: true })("a materializer", (it) => {
       assert.strictEqual((yield* Effect.flip(old.applyAll())).reason, "misconfigured")
       assert.deepStrictEqual(yield* scores, [rowOf(1, "30.00", "BURNING", 1)])
     }))
+
+  it.effect("goes on with state whose tables were made by an older program", () =>
+    Effect.gen(function*() {
+      yield* fresh
+      const { query } = yield* Postgres
+      const changes = new Changes(1)
+      let instant = now()
+      const { applyAll } = yield* run("bit-scores", changes, { now: () => instant })
+      changes.append(tables.signals, "c", signal(1), signalRow(1, { decay_period_days: 10 }))
+      yield* applyAll()
+      const indexes = rowsOf("select indexname from pg_indexes where schemaname = 'cdc' and tablename = 'bit_scores_1_entries' and indexname like '%due%'")
+      yield* query("Going back", "drop index cdc.bit_scores_1_entries_due_by_group")
+      yield* query("Going back", "create index bit_scores_1_entries_due on cdc.bit_scores_1_entries (group_key, due_at) where due_at is not null")
+      const { materializer } = yield* run("bit-scores", changes, { now: () => instant })
+      assert.deepStrictEqual(yield* indexes, ["(bit_scores_1_entries_due_by_group)"])
+      instant += 10n * 86_400_000_000n
+      assert.strictEqual((yield* materializer.wake).woken, 1)
+      assert.deepStrictEqual(yield* scores, [rowOf(1, "0.00", "COLD", 1)])
+    }))
 })
