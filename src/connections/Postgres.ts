@@ -20,6 +20,9 @@ export interface Sql {
   readonly copy: (doing: string, statement: string, rows: ReadonlyArray<CopyRow>) => Effect.Effect<void, PostgresError>
 }
 
+/** By which the server knows our sessions. */
+export const applicationName = "cdc"
+
 /** A pool of SQL connections, and connections of their own for what can't share one. */
 export class Postgres extends Context.Service<Postgres, Sql & {
   /** All of `work` commits, or none of it; interruption and any failure roll back. READ COMMITTED. */
@@ -41,7 +44,7 @@ export class Postgres extends Context.Service<Postgres, Sql & {
       const connectionString = Redacted.value(source.databaseUrl)
       const pool = yield* Effect.acquireRelease(
         Effect.sync(() => {
-          const pool = new pg.Pool({ connectionString, max: source.poolSize, types, application_name: "cdc", connectionTimeoutMillis: 10_000, ...keptAlive })
+          const pool = new pg.Pool({ connectionString, max: source.poolSize, types, application_name: applicationName, connectionTimeoutMillis: 10_000, ...keptAlive })
           pool.on("error", () => {}) // an idle connection that breaks is replaced at its next use
           // One in use may break between two statements, when nothing else listens: its next statement fails.
           pool.on("connect", (client) => void client.on("error", () => {}))
@@ -67,7 +70,7 @@ export class Postgres extends Context.Service<Postgres, Sql & {
             const client = new pg.Client({
               connectionString,
               types,
-              application_name: "cdc",
+              application_name: applicationName,
               connectionTimeoutMillis: 10_000,
               ...keptAlive,
               ...(options.replication === true ? { replication: "database" } : {})

@@ -6,6 +6,7 @@ import { quoteIdentifier, quoteLiteral } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
 import type { Standing } from "./Announcing.ts"
 import { lockWaitMillis } from "./Holding.ts"
+import { makeOtherWriters } from "./OtherWriters.ts"
 import type { Columns, Target } from "./Pipeline.ts"
 
 /** A row as it should be. */
@@ -48,6 +49,7 @@ export interface WriteOutcome {
  */
 export const makeTargetWriter = (target: Target) => {
   const sqlOf = compile(target)
+  const others = makeOtherWriters(target.table)
   const keyColumns = Object.keys(target.key).length
 
   /** One array per key column. */
@@ -110,12 +112,21 @@ export const makeTargetWriter = (target: Target) => {
       }
     }),
 
-    /** Carries out what was planned, updates last. A row that has come, gone or changed its parent since counts as held. */
+    /** Carries out what was planned, updates last. A row that has come, gone or changed its parent since counts as held, and so does one that is not inserted while others write. */
     write: Effect.fnUntraced(function*(sql: Sql, changes: ReadonlyArray<PlannedChange>): Effect.fn.Return<WriteOutcome, PostgresError> {
-      const rows = (isMissing: boolean) => changes.flatMap((change) => change.isMissing === isMissing ? [change.row] : [])
-      const inserted = changes.some(({ isMissing }) => isMissing) ? yield* insertFree(sql, rows(true), { left: maxWaits }) : []
-      const changed = [...inserted, ...yield* update(sql, rows(false))]
-      return { changed: changed.map((row) => row.key), held: without(changes, changed).map(({ key }) => key) }
+      const missing = changes.flatMap(({ isMissing, row }) => isMissing ? [row] : [])
+      const present = changes.flatMap(({ isMissing, row }) => isMissing ? [] : [row])
+      if (target.parent === undefined || missing.length === 0) {
+        return outcomeOf(changes, [...missing.length === 0 ? [] : yield* insertFree(sql, missing, { left: maxWaits }), ...yield* update(sql, present)])
+      }
+      if (yield* others.areWriting(sql)) return outcomeOf(changes, yield* update(sql, present))
+      yield* sql.query("Marking the way back", "savepoint writing")
+      const inserted = yield* insertFree(sql, missing, { left: maxWaits })
+      const updated = yield* update(sql, present)
+      // Who has begun to write since did not see what was inserted. From here it is one step to the commit.
+      if (inserted.length === 0 || !(yield* others.areWriting(sql))) return outcomeOf(changes, [...inserted, ...updated])
+      yield* sql.query("Going back", "rollback to savepoint writing")
+      return outcomeOf(changes, [])
     }),
 
     /** Deletes rows by key; those that somebody holds are left and named. */
@@ -172,6 +183,11 @@ export type TargetWriter = ReturnType<typeof makeTargetWriter>
 /** Somebody else's insert is waited for this long, and so often in one transaction: meanwhile we hold rows of the hub ourselves. */
 const insertWaitMillis = 2
 const maxWaits = 20
+
+const outcomeOf = (changes: ReadonlyArray<PlannedChange>, changed: ReadonlyArray<WantedRow>): WriteOutcome => ({
+  changed: changed.map((row) => row.key),
+  held: without(changes, changed).map(({ key }) => key)
+})
 
 const without = <Row extends { readonly key: string }>(rows: ReadonlyArray<Row>, found: ReadonlyArray<{ readonly key: string }>): ReadonlyArray<Row> => {
   if (found.length === 0) return rows

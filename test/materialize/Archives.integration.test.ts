@@ -6,6 +6,7 @@ import { seeded } from "../../src/embedded/hub/Random.ts"
 import { differencesAfter } from "../pipelines/oracle/Planted.ts"
 import { Changes, readRows } from "../support/Changes.ts"
 import { hubSession, watchHubWaits } from "../support/HubWaits.ts"
+import { telling } from "../support/Telling.ts"
 import * as TestHub from "../support/TestHub.ts"
 import { run, type Running } from "./Running.ts"
 import { company, fresh, outreach, pendingKeys, rowsOf, signal, signalRow, tables } from "./SmallHub.ts"
@@ -17,9 +18,11 @@ const outreaches = (archives + 10) * perArchive
 const cascade = 2_000
 
 /** Children first and the outreach last, in one transaction, as the hub does it. */
+const deleteSignals = "delete from outreach.bit_signals where outreach_id = any($1)"
+const deleteScores = "delete from outreach.bit_scores where outreach_id = any($1)"
 const archiveSteps = [
-  "delete from outreach.bit_signals where outreach_id = any($1)",
-  "delete from outreach.bit_scores where outreach_id = any($1)",
+  deleteSignals,
+  deleteScores,
   "delete from outreach.engagement_events where outreach_id = any($1)",
   "delete from outreach.outreach where outreach_id = any($1)"
 ]
@@ -105,13 +108,50 @@ layer(TestHub.layer, { excludeTestServices: true })("archives of outreaches that
       const say = yield* session
       yield* say("begin")
       // The score is not there yet, so nothing of it can be locked, and nor is the outreach.
-      for (const step of archiveSteps.slice(0, 2)) yield* say(step, [[outreach(1)]])
+      yield* say(deleteSignals, [[outreach(1)]])
       changes.append(...signalOf(1, "10"))
       changes.append(...signalOf(2, "10"))
       assert.deepInclude(yield* applyAll(), { written: 1, held: 1 })
-      for (const step of archiveSteps.slice(2)) yield* say(step, [[outreach(1)]])
+      for (const step of archiveSteps) yield* say(step, [[outreach(1)]])
       yield* say("commit")
       assert.deepStrictEqual(yield* materializer.retryPending, { settled: 1, held: 0 })
       assert.deepStrictEqual(yield* rowsOf("select outreach_id from outreach.bit_scores"), [`(${outreach(2)})`])
+    }))
+
+  it.effect("that have deleted the scores are not met by a first score, whatever it is of, until they are over", () =>
+    Effect.gen(function*() {
+      yield* fresh
+      yield* fill(2)
+      const changes = new Changes(1)
+      const { applyAll, materializer } = yield* run("bit-scores", changes)
+      const say = yield* session
+      yield* say("begin")
+      yield* say(deleteScores, [[outreach(1)]]) // there is none, so that nothing of it is locked
+      changes.append(...signalOf(1, "10"))
+      changes.append(...signalOf(2, "10"))
+      assert.deepInclude(yield* applyAll(), { written: 0, held: 2 })
+      assert.deepStrictEqual(yield* materializer.retryPending, { settled: 0, held: 2 })
+      for (const step of archiveSteps) yield* say(step, [[outreach(1)]])
+      yield* say("commit")
+      assert.deepStrictEqual(yield* materializer.retryPending, { settled: 2, held: 0 })
+      assert.deepStrictEqual(yield* rowsOf("select outreach_id from outreach.bit_scores"), [`(${outreach(2)})`])
+    }))
+
+  it.effect("that delete the scores while a first one is inserted have it taken back", () =>
+    Effect.gen(function*() {
+      yield* fresh
+      yield* fill(1)
+      const changes = new Changes(1)
+      const say = yield* session
+      const archiveAtTheWorstInstant = (doing: string) =>
+        doing !== "Keeping what was inserted" ? Effect.void : Effect.andThen(say("begin"), say(deleteScores, [[outreach(1)]]))
+      const postgres = telling(yield* Postgres, archiveAtTheWorstInstant)
+      const { applyAll, materializer } = yield* run("bit-scores", changes).pipe(Effect.provideService(Postgres, postgres))
+      changes.append(...signalOf(1, "10"))
+      assert.deepInclude(yield* applyAll(), { written: 0, held: 1 })
+      for (const step of archiveSteps) yield* say(step, [[outreach(1)]])
+      yield* say("commit")
+      assert.deepStrictEqual(yield* materializer.retryPending, { settled: 1, held: 0 })
+      assert.deepStrictEqual(yield* rowsOf("select count(*) from outreach.bit_scores"), ["(0)"])
     }))
 })

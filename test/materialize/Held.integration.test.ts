@@ -8,7 +8,7 @@ import { changesOf, ended, now, sources } from "./CrossReferences.ts"
 import { run } from "./Running.ts"
 
 /** What may be done while rows of the hub are held: write them, tell of them, count, commit. */
-const allowed = /^(Limiting the wait for inserts|Inserting into|Keeping what was inserted|Updating|Deleting from|Remembering what is announced|Announcing|Recording progress|Committing|committed)/
+const allowed = /^(Limiting the wait for inserts|Inserting into|Keeping what was inserted|Updating|Deleting from|Looking for other writers|Remembering what is announced|Announcing|Recording progress|Committing|committed)/
 /** The first of these: a mirror row that is inserted has an integer that nobody knows of yet. */
 const holds = /^(Updating|Deleting from) (outreach|bit)\.|^Inserting into (outreach|bit)\.(?!bit_signal$)/
 

@@ -71,7 +71,7 @@ const doStep = (postgres: Postgres["Service"], seed: number, number: number): Ef
   Effect.suspend(() => {
     const random = seeded(seed, "step", number)
     const operation = random.pick(deck)
-    const work = (sql: Sql) => operation(sql, random)
+    const work = (sql: Sql) => Effect.andThen(sql.query("Naming the session", "set local application_name = 'sample hub'"), operation(sql, random)) // it is nobody of ours
     return random.chance(0.02) ? rolledBack(postgres, work) : postgres.transaction(work)
   }).pipe(Effect.retry({ while: (error) => error.isRetryable, schedule: patience }))
 
