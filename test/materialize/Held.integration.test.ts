@@ -10,7 +10,7 @@ import { run } from "./Running.ts"
 /** What may be done while rows of the hub are held: write them, tell of them, count, commit. */
 const allowed = /^(Limiting the wait for inserts|Inserting into|Keeping what was inserted|Updating|Deleting from|Looking for other writers|Remembering what is announced|Announcing|Recording progress|Committing|committed)/
 /** The first of these: a mirror row that is inserted has an integer that nobody knows of yet. */
-const holds = /^(Updating|Deleting from) (outreach|bit)\.|^Inserting into (outreach|bit)\.(?!bit_signal$)/
+const holds = /^(Updating|Deleting from) (outreach|bit|reporting)\.|^Inserting into (outreach|bit|reporting)\.(?!bit_signal$)/
 
 layer(TestHub.layer, { excludeTestServices: true })("a transaction that holds rows of the hub", (it) => {
   for (const [name, ofPipeline] of Object.entries(sources)) {
