@@ -38,7 +38,7 @@ const signalTable = (signals: ReadonlyArray<ExplainedSignal>): string =>
     signals.map((signal) => [
       signal.state === "bad" ? "-" : signal.points,
       signal.impact,
-      signal.state === "bad" ? "-" : `${Math.round(signal.left * 100)} %`,
+      signal.state === "bad" ? "-" : percent(signal.left),
       signal.state === "future" ? "future" : `${days(signal.ageDays)} d`,
       `${signal.decayDays} d`,
       signal.spoke,
@@ -76,6 +76,8 @@ const chart = ({ at, forecast }: Explanation, { tiers }: Settings): string => {
 }
 
 const dayOf = (start: bigint, at: string): number => Number(Instant.parse(at)! - start) / Number(Instant.microsPerDay)
+/** What still counts is never shown as nothing. */
+const percent = (part: number): string => part > 0 && part < 0.005 ? "<1 %" : `${Math.round(part * 100)} %`
 const days = (value: number): string => String(Math.round(value * 10) / 10)
 const minute = (iso: string): string => `${iso.slice(0, 16).replace("T", " ")} UTC`
 const second = (iso: string): string => `${iso.slice(0, 19).replace("T", " ")} UTC`

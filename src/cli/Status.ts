@@ -34,7 +34,7 @@ export const render = (status: SystemStatus): string => {
   const lines = [
     `${status.caughtUp ? "Caught up" : "Not caught up"}${status.settled ? " and settled" : ""}.`,
     "",
-    `capture   ${capture.state}: ${captureStates[capture.state]}`,
+    `capture   ${words(capture.state)}: ${captureStates[capture.state]}`,
     `          slot ${capture.slot}, confirmed ${capture.confirmedLsn ?? "-"} of ${capture.currentLsn}`,
     `          ${count(capture.lagBytes)} bytes behind (${age(capture.lagSeconds)}), ${count(capture.retainedWalBytes)} bytes of WAL kept`,
     ...capture.deadLetters === 0 ? [] : [`          ${count(capture.deadLetters)} records were too large for their topic: see the dead letters, <topic>.capture.dlq`],
@@ -48,7 +48,7 @@ export const render = (status: SystemStatus): string => {
       ["pipeline", "state", ...["behind", "lag", "applied", "written", "pending", "dead letters"].map(right)],
       pipelines.map((pipeline) => [
         pipeline.mode === "shadow" ? `${pipeline.name} (shadow)` : pipeline.name,
-        pipeline.state,
+        words(pipeline.state),
         count(pipeline.lagRecords),
         age(pipeline.lagSeconds),
         count(pipeline.applied),
@@ -61,7 +61,7 @@ export const render = (status: SystemStatus): string => {
       `${name}: somebody else has written ${count(otherWrites)} of its rows since they were scored; is another job still at work?`),
     ...pipelines.flatMap(lettersLine),
     ...pipelines.flatMap(({ name, replay }) => replay === null ? [] : [`${name} is replayed: ${describeReplay(replay)}`]),
-    ...pipelines.filter(({ state }) => state !== "running").map(({ name, pausedWhy, state }) => pausedWhy ?? `${name} is ${state}: ${pipelineStates[state]}`)
+    ...pipelines.filter(({ state }) => state !== "running").map(({ name, pausedWhy, state }) => pausedWhy ?? `${name} is ${words(state)}: ${pipelineStates[state]}`)
   ]
   return lines.join("\n")
 }
@@ -91,5 +91,7 @@ const snapshotTable = (tables: SystemStatus["snapshot"]["tables"]): string =>
     ])
   )
 
+/** `notSetUp`, as machines know it, for a person. */
+const words = (state: string): string => state.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 const count = (value: number): string => value.toLocaleString("en-US")
 const age = (seconds: number | null): string => seconds === null ? "-" : `${Math.round(seconds * 10) / 10} s`

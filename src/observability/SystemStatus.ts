@@ -118,7 +118,7 @@ export interface RereadStatus {
 export type PipelineState = keyof typeof pipelineStates
 
 export const pipelineStates = {
-  notStarted: "never started",
+  notStarted: "it has not run yet in this mode",
   running: "its consumer group has members, and it keeps up",
   lagging: "its consumer group has members, and it is more than 10 s behind",
   paused: "too many records can't be used; `cdc dead-letters accept` lets it go on",

@@ -19,7 +19,8 @@ describe("cdc explain", () => {
     await database.query(
       `insert into outreach.bit_signals (signal_id, outreach_id, signal_type, signal_impact, source_spoke, correlation_id, decay_period_days, signal_timestamp)
        values (gen_random_uuid(), $1, 'renewal', 60, 'people_node', gen_random_uuid(), 90, now() - interval '9 days'),
-         (gen_random_uuid(), $1, 'broken', 'NaN', 'dol', gen_random_uuid(), 90, now())`, [outreach])
+         (gen_random_uuid(), $1, 'broken', 'NaN', 'dol', gen_random_uuid(), 90, now()),
+         (gen_random_uuid(), $1, 'fading' || chr(27) || '[2J', 1, 'people_node', gen_random_uuid(), 90, now() - interval '89.9 days')`, [outreach])
   })
   afterAll(() => database.drop())
 
@@ -30,6 +31,7 @@ describe("cdc explain", () => {
     assert.match(said, /next: WARM at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/)
     assert.match(said, /54\.00 +60 +90 % +9 d +90 d +people_node +people +renewal/)
     assert.match(said, /does not count: its impact is not a finite number/)
+    assert.match(said, /0\.00 +1 +<1 % +89\.9 d +90 d +people_node +people +fading\\u001b\[2J/, "it counts yet, and clears nobody's screen")
     assert.match(said, /people 54\.00 = 54\.00/)
     assert.match(said, /HOT 50┤/)
   })
@@ -37,7 +39,7 @@ describe("cdc explain", () => {
   it("says the same to a machine", async () => {
     const found = JSON.parse(await runCdc(["explain", outreach, "--json"], environment))
     assert.deepInclude(found, { outreachId: outreach, score: "54.00", tier: "HOT", stored: null })
-    assert.strictEqual(found.signals.length, 2)
+    assert.strictEqual(found.signals.length, 3)
     assert.strictEqual(found.nextTierChange.to, "WARM")
   })
 

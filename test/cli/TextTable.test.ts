@@ -9,3 +9,12 @@ it("a table has columns as wide as their widest cell, numbers flush right, nothi
   ])
   expect(textTable(["name", right("rows")], [])).toBe("name  rows")
 })
+
+it("a table shows what would move a terminal's cursor, or its colours, as text", () => {
+  const hostile = "a\u001b[31mred\nline\ttab\u009b\u202etxt"
+  expect(textTable(["type", "signal"], [[hostile, "1"]])).toBe([
+    "type                                              signal",
+    "a\\u001b[31mred\\u000aline\\u0009tab\\u009b\\u202etxt  1"
+  ].join("\n"))
+  expect(textTable(["type"], [["日本 ünï 😀"]])).toBe("type\n日本 ünï 😀")
+})
