@@ -26,7 +26,9 @@ type Mark = SnapshotMark | "false"
  * A snapshot read has no previous commit and no transaction id.
  */
 export class EnvelopeEncoder {
-  readonly #origin: Origin
+  /** What `source` begins with. */
+  readonly #sourceStart: string
+  readonly #database: string
   readonly #table: string
   /** What `source` ends with. */
   readonly #sourceEnd: string
@@ -41,7 +43,8 @@ export class EnvelopeEncoder {
 
   /** `synthetic`: of records that no transaction made, marked so behind the epoch, and as read between the stream's. */
   constructor(origin: Origin, schema: string, table: string, kind: "captured" | "synthetic" = "captured") {
-    this.#origin = origin
+    this.#sourceStart = `"version":${JSON.stringify(origin.connectorVersion)},"connector":"postgresql","name":${JSON.stringify(origin.topicPrefix)}`
+    this.#database = JSON.stringify(origin.database)
     this.#isSynthetic = kind === "synthetic"
     this.#sourceEnd = `,"epoch":${origin.epoch}${this.#isSynthetic ? ",\"synthetic\":true" : ""}}`
     this.#table = `,"schema":${JSON.stringify(schema)},"table":${JSON.stringify(table)}`
@@ -67,17 +70,15 @@ export class EnvelopeEncoder {
   }
 
   #begin(transaction: Transaction, mark: Mark): void {
-    const { connectorVersion, database, topicPrefix } = this.#origin
-    const { commitLsn, commitMicros, xid } = transaction
-    const streamed = mark === "false"
-    const sequence = streamed ? `["${commitLsn}","${commitLsn}"]` : `[null,"${commitLsn}"]`
+    const { commitMicros, xid } = transaction
+    const lsn = String(transaction.commitLsn)
+    const previous = mark === "false" ? `\\"${lsn}\\"` : "null"
     this.#transaction = transaction
     this.#mark = mark
-    this.#middle = Buffer.from(`,"source":{"version":${JSON.stringify(connectorVersion)},"connector":"postgresql","name":${JSON.stringify(topicPrefix)}` +
-      `,"ts_ms":${floorToMillis(commitMicros)},"snapshot":"${mark}","db":${JSON.stringify(database)}` +
-      `,"sequence":${JSON.stringify(sequence)},"ts_us":${commitMicros},"ts_ns":${commitMicros * 1000n}${this.#table}` +
-      `,"txId":${xid === 0 ? "null" : xid},"lsn":${commitLsn},"xmin":null,"origin":null,"origin_lsn":null${this.#sourceEnd}` +
-      `,"transaction":{"id":"${xid}:${commitLsn}","total_order":`)
+    this.#middle = Buffer.from(`,"source":{${this.#sourceStart},"ts_ms":${floorToMillis(commitMicros)},"snapshot":"${mark}","db":${this.#database}` +
+      `,"sequence":"[${previous},\\"${lsn}\\"]","ts_us":${commitMicros},"ts_ns":${commitMicros * 1000n}${this.#table}` +
+      `,"txId":${xid === 0 ? "null" : xid},"lsn":${lsn},"xmin":null,"origin":null,"origin_lsn":null${this.#sourceEnd}` +
+      `,"transaction":{"id":"${xid}:${lsn}","total_order":`)
   }
 
   #tick(nowMicros: bigint): void {

@@ -91,10 +91,7 @@ export const make = Effect.fnUntraced(function*(options: WriterOptions): Effect.
   const unansweredMillis = options.unansweredMillis ?? defaultUnansweredMillis
   const reportUnanswered = (report: (error: KafkaError) => Effect.Effect<void>) =>
     Effect.sleep(Duration.millis(unansweredMillis)).pipe(
-      Effect.andThen(report(new KafkaError({
-        reason: "unreachable",
-        message: `Publishing to Kafka: no acknowledgement for ${unansweredMillis / 1_000} s; is Kafka up?`
-      }))),
+      Effect.andThen(Effect.suspend(() => report(unanswered(unansweredMillis)))), // an error's stack costs more than the rest of a small send
       Effect.andThen(Effect.never)
     )
 
@@ -104,6 +101,9 @@ export const make = Effect.fnUntraced(function*(options: WriterOptions): Effect.
     })
   }
 })
+
+const unanswered = (millis: number): KafkaError =>
+  new KafkaError({ reason: "unreachable", message: `Publishing to Kafka: no acknowledgement for ${millis / 1_000} s; is Kafka up?` })
 
 /** Kafka does not say which record it was: the largest one. */
 const explainSize = (records: ReadonlyArray<OutgoingRecord>, batchBytes: number): KafkaError => {
