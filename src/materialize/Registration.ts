@@ -1,4 +1,5 @@
 import { Effect } from "effect"
+import type { PipelineMode } from "../Config.ts"
 import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import { replay } from "../domain/Remedy.ts"
@@ -49,14 +50,7 @@ export const register = Effect.fnUntraced(function*(
     `select version, settings_hash, generation from ${pipelines} where name = $1 for update`,
     [pipeline.name]
   )
-  if (registered!.version !== pipeline.version) {
-    return yield* new PipelineError({
-      reason: "needsReplay",
-      pipeline: pipeline.name,
-      message: `Pipeline ${pipeline.name}: its state was made by version ${registered!.version}, this is version ${pipeline.version}; `
-        + `mixing them would be wrong; run that version, or ${replay(pipeline.name)}`
-    })
-  }
+  if (registered!.version !== pipeline.version) return yield* otherVersion(pipeline, registered!.version)
   const tables = stateTables(stateSchema, pipeline.name, registered!.generation)
   for (const statement of generationDdl(tables)) yield* sql.query("Creating the pipeline's state tables", statement)
   if (registered!.settings_hash !== hash) {
@@ -80,16 +74,40 @@ export const generationOf = Effect.fnUntraced(function*(
     `select generation, version from ${pipelines} where name = $1`,
     [pipeline.name]
   )
-  if (row === undefined || row.version !== pipeline.version) {
-    return yield* new PipelineError({
-      reason: "notSetUp",
-      pipeline: pipeline.name,
-      message: `Pipeline ${pipeline.name} ${row === undefined ? "has never run" : `last ran as version ${row.version}, this is ${pipeline.version}`}: `
-        + "start `cdc run` first"
-    })
+  if (row === undefined) {
+    return yield* new PipelineError({ reason: "notSetUp", pipeline: pipeline.name, message: `Pipeline ${pipeline.name} has never run: start \`cdc run\` first` })
   }
+  if (row.version !== pipeline.version) return yield* otherVersion(pipeline, row.version)
   return live(pipeline.name, row.generation)
 })
+
+/**
+ * The number of the generation that a pipeline works on in this mode, whichever version made it, for who only looks at what all have in
+ * common; undefined: it has not run in it.
+ */
+export const latestGeneration = Effect.fnUntraced(function*(
+  sql: Sql,
+  stateSchema: string,
+  pipeline: string,
+  mode: PipelineMode
+): Effect.fn.Return<number | undefined, PostgresError | PipelineError> {
+  const { announced, pipelines } = stateTables(stateSchema, pipeline, 1)
+  yield* notSetUpUnlessThere(sql, pipeline, announced)
+  const [row] = yield* sql.query<{ generation: number }>(
+    "Reading the pipeline's registration",
+    `select generation from ${pipelines} where split_part(name, '@', 1) = $1 and (name <> $1) = $2 order by generation desc limit 1`,
+    [pipeline, mode === "shadow"]
+  )
+  return row?.generation
+})
+
+const otherVersion = (pipeline: Pipeline, version: number) =>
+  new PipelineError({
+    reason: "needsReplay",
+    pipeline: pipeline.name,
+    message: `Pipeline ${pipeline.name}: its state was made by version ${version}, this is version ${pipeline.version}; `
+      + `mixing them would be wrong; run that version, or ${replay(pipeline.name)}`
+  })
 
 /** By the latest of what `setup` makes: with it there is everything. */
 export const notSetUpUnlessThere = Effect.fnUntraced(function*(sql: Sql, pipeline: string, announced: string) {

@@ -8,7 +8,7 @@ import { partitionId } from "../materialize/Checkpoint.ts"
 import { type Letter, type LetterFilter, makeLetterStore } from "../materialize/LetterStore.ts"
 import { makePause } from "../materialize/Pause.ts"
 import type { Pipeline } from "../materialize/Pipeline.ts"
-import { generationOf } from "../materialize/Registration.ts"
+import { generationOf, latestGeneration, notSetUpUnlessThere } from "../materialize/Registration.ts"
 import { stateTables } from "../materialize/StateTables.ts"
 
 /** How many letters there are of a reason. */
@@ -26,15 +26,19 @@ export interface ListedLetter extends Letter {
   readonly pipeline: string
 }
 
-/** The dead letters of pipelines as their state has them: counts of all that the filter lets through, and up to `limit` of them. */
+/**
+ * The dead letters of pipelines as their state has them, in shadow mode the one that it builds: counts of all that the filter lets through,
+ * and up to `limit` of them. A pipeline that has not run has none.
+ */
 export const listDeadLetters = Effect.fnUntraced(function*(pipelines: ReadonlyArray<Pipeline>, filter: LetterFilter, limit: number) {
-  const { source } = yield* AppConfig
+  const { pipelines: { modes }, source } = yield* AppConfig
   const postgres = yield* Postgres
   const counts: Array<LetterCount> = []
   const letters: Array<ListedLetter> = []
   for (const pipeline of pipelines) {
-    const generation = yield* generationOf(postgres, source.stateSchema, pipeline)
-    const store = makeLetterStore(stateTables(source.stateSchema, pipeline.name, generation.number))
+    const generation = yield* latestGeneration(postgres, source.stateSchema, pipeline.name, modes[pipeline.name] ?? "live")
+    if (generation === undefined) continue
+    const store = makeLetterStore(stateTables(source.stateSchema, pipeline.name, generation))
     counts.push(...(yield* store.counts(postgres, filter)).map((count) => ({ pipeline: pipeline.name, ...count })))
     letters.push(...(yield* store.list(postgres, filter, limit - letters.length)).map((letter) => ({ pipeline: pipeline.name, ...letter })))
   }
@@ -51,7 +55,10 @@ export const countSuspects = Effect.fnUntraced(function*(sql: Sql, stateSchema: 
 /** Lets a paused pipeline move the bad records that are in its topics now to the dead letters. false: it was never started. */
 export const acceptBadRecords = Effect.fnUntraced(function*(pipeline: Pipeline) {
   const { kafka, source } = yield* AppConfig
+  const postgres = yield* Postgres
+  const tables = stateTables(source.stateSchema, pipeline.name, 1)
+  yield* notSetUpUnlessThere(postgres, pipeline.name, tables.announced)
   const partitions = yield* readPartitions(TopicName.ofSources(kafka.topicPrefix, pipeline.sources))
   const ends = new Map(partitions.map((partition) => [partitionId(partition), partition.high]))
-  return yield* makePause(stateTables(source.stateSchema, pipeline.name, 1), pipeline.name).accept(yield* Postgres, ends)
+  return yield* makePause(tables, pipeline.name).accept(postgres, ends)
 })

@@ -7,6 +7,8 @@ import { beginning, type Cursor, type Page } from "../materialize/Comparison.ts"
 import { candidate } from "../materialize/Generation.ts"
 import { makeMaterializer } from "../materialize/Materializer.ts"
 import type { Pipeline } from "../materialize/Pipeline.ts"
+import { notSetUpUnlessThere } from "../materialize/Registration.ts"
+import { stateTables } from "../materialize/StateTables.ts"
 
 /** A value that a pipeline in shadow mode would write, as Postgres prints it; column `(row)`: a row would be inserted, or deleted. */
 export interface ShadowDifference {
@@ -37,6 +39,7 @@ export const verifyShadow = Effect.fnUntraced(function*(pipeline: Pipeline, limi
   const { kafka, source } = yield* AppConfig
   const postgres = yield* Postgres
   const candidates = makeCandidates(source.stateSchema, pipeline)
+  yield* notSetUpUnlessThere(postgres, pipeline.name, stateTables(source.stateSchema, pipeline.name, 1).announced)
   const found = yield* candidates.find(postgres)
   if (found === undefined || !candidates.isOurs(found)) {
     return { pipeline: pipeline.name, generation: null, compared: 0, differing: 0, differences: [] } satisfies ShadowVerdict

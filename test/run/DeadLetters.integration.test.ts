@@ -7,6 +7,7 @@ import * as TopicName from "../../src/domain/TopicName.ts"
 import { createSharedTables } from "../../src/materialize/Registration.ts"
 import type { EntrySource } from "../../src/materialize/Pipeline.ts"
 import { acceptBadRecords, countSuspects, listDeadLetters } from "../../src/run/DeadLetterList.ts"
+import { verifyShadow } from "../../src/run/ShadowVerify.ts"
 import { retryDeadLetters } from "../../src/run/DeadLetterRetry.ts"
 import { runPipeline } from "../../src/run/PipelineLoop.ts"
 import { PipelineObserver } from "../../src/run/PipelineObserver.ts"
@@ -48,9 +49,13 @@ layer(services, { excludeTestServices: true })("a pipeline whose records are all
     Effect.gen(function*() {
       yield* fresh
       const { admin, client, create, prefix } = yield* TestTopics
-      const { source } = yield* AppConfig
+      const settings = yield* AppConfig
+      const { source } = settings
       const postgres = yield* Postgres
       const pipeline = yield* pipelineOf("bit-scores")
+      for (const early of [Effect.asVoid(acceptBadRecords(pipeline)), Effect.asVoid(listDeadLetters([pipeline], {}, 1)), Effect.asVoid(verifyShadow(pipeline, 1))]) {
+        assert.match((yield* Effect.flip(early)).message, /run `cdc setup` first/)
+      }
       yield* createSharedTables(postgres, source.stateSchema)
       const topic = `${prefix}.outreach.bit_signals`
       yield* Effect.promise(async () => {
@@ -79,6 +84,13 @@ layer(services, { excludeTestServices: true })("a pipeline whose records are all
       const { counts, letters } = yield* listDeadLetters([pipeline], {}, 3)
       assert.deepStrictEqual(counts.map(({ open, reason, suspectRows }) => [reason, open, suspectRows]), [["not-json", 1, 1], ["unreadable-row", 4, 4]])
       assert.strictEqual(letters.length, 3)
+      // Whatever has not run, or was made by another version, hides nothing of the others.
+      const others = [yield* pipelineOf("campaign-totals"), { ...pipeline, version: 99 }]
+      assert.deepStrictEqual((yield* listDeadLetters(others, {}, 3)).counts, counts)
+      const asShadow = AppConfig.of({ ...settings, pipelines: { ...settings.pipelines, modes: { ...settings.pipelines.modes, "bit-scores": "shadow" } } })
+      assert.deepStrictEqual((yield* Effect.provideService(listDeadLetters([pipeline], {}, 3), AppConfig, asShadow)).counts, [], "nothing is built in shadow")
+      const refused = yield* Effect.flip(retryDeadLetters({ ...pipeline, version: 99 }, {}))
+      assert.match(refused.message, /made by version 1, this is version 99; .*`cdc replay bit-scores`/)
       assert.strictEqual(yield* countSuspects(postgres, source.stateSchema, pipeline), 5)
 
       const inVain = yield* retryDeadLetters(pipeline, {})
