@@ -69,6 +69,13 @@ export const compare = (table: string, topic: Deeds, witness: Witness, from: big
   return faults
 }
 
+/** Records that a pipeline can't use, and that are not among its dead letters. */
+export const notSetAside = (pipeline: string, bad: ReadonlyArray<ReadRecord>, letters: ReadonlyArray<ReadRecord>): ReadonlyArray<string> => {
+  const places = new Set(letters.map(({ headers }) => `${headers[Headers.deadLetter.partition]}/${headers[Headers.deadLetter.offset]}`))
+  const missing = bad.filter(({ offset, partition }) => !places.has(`${partition}/${offset}`))
+  return missing.length === 0 ? [] : [`${pipeline}: ${missing.length} of ${bad.length} bad records are no dead letters, such as ${missing[0]!.partition}/${missing[0]!.offset}`]
+}
+
 const differences = (table: string, id: string, topic: Counts, really: Counts): ReadonlyArray<string> =>
   (Object.keys(really) as Array<keyof Counts>).filter((kind) => topic[kind] !== really[kind])
     .map((kind) => `${table}: transaction ${id.split(" ")[0]} has ${topic[kind]} ${kind} in the topic, ${really[kind]} happened`)

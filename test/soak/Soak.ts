@@ -1,4 +1,5 @@
 import { Effect, Layer, ManagedRuntime } from "effect"
+import { catalogue } from "../../pipelines/Catalogue.ts"
 import { topic as tierChanged } from "../../pipelines/bit-scores/TierChanged.ts"
 import { AppConfig } from "../../src/Config.ts"
 import { Postgres } from "../../src/connections/Postgres.ts"
@@ -155,7 +156,11 @@ const judge = async (world: World.World, witness: Witness.Witness, config: AppCo
   const heard = []
   for (const table of config.source.tables) {
     const name = TableName.format(table)
-    const records = (await topics.readTopic(TopicName.ofTable(config.kafka.topicPrefix, table))).filter(({ headers }) => !(World.foreign in headers))
+    const topic = TopicName.ofTable(config.kafka.topicPrefix, table)
+    const [foreign, records] = parted(await topics.readTopic(topic), ({ headers }) => World.foreign in headers)
+    for (const pipeline of foreign.length === 0 ? [] : readersOf(table, config)) {
+      findings.push(...Judge.notSetAside(pipeline, foreign, await topics.readTopic(TopicName.ofDeadLetters(topic, pipeline))))
+    }
     heard.push({ name, testimony: Judge.hear(name, records) })
     findings.push(...differentRows(name, finalRows(records), await expectedRows(database, table.schema, table.table)))
   }
@@ -166,6 +171,13 @@ const judge = async (world: World.World, witness: Witness.Witness, config: AppCo
   for (const { name, testimony } of heard) findings.push(...testimony.faults, ...Judge.compare(name, testimony.deeds, witness, from))
   return { findings, records: heard.reduce((sum, { testimony }) => sum + testimony.records, events.length) }
 }
+
+const parted = <A>(all: ReadonlyArray<A>, isFirst: (one: A) => boolean): readonly [ReadonlyArray<A>, ReadonlyArray<A>] =>
+  [all.filter(isFirst), all.filter((one) => !isFirst(one))]
+
+/** Names of the pipelines that read a table. */
+const readersOf = (table: TableName.TableName, { pipelineSettings, pipelines }: AppConfig["Service"]): ReadonlyArray<string> =>
+  pipelines.enabled.filter((name) => catalogue[name]!(pipelineSettings[name]).sources.some((source) => TableName.format(source.table) === TableName.format(table)))
 
 const differentRows = (table: string, topic: ReadonlyMap<string, string>, rows: ReadonlyMap<string, string>): ReadonlyArray<string> => {
   const keys = new Set([...topic.keys(), ...rows.keys()])
