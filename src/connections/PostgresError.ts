@@ -35,8 +35,13 @@ const remedy = {
   refused: ""
 } as const
 
-/** Of what passes by itself when somebody makes room. */
+const missing = "; is DATABASE_URL the hub's? `cdc validate` says what is missing, and what to do"
+
+/** Of what is not there (a table, a column, a schema), and of what passes by itself when somebody makes room. */
 const remedyOfCode: Readonly<Record<string, string>> = {
+  "42P01": missing,
+  "42703": missing,
+  "3F000": missing,
   "53300": "; the server has no connection left: end what is not needed, or raise max_connections, for replication max_wal_senders, and restart it",
   "53400": "; the server is at a limit: drop a replication slot that nobody reads, or raise max_replication_slots and restart it"
 }

@@ -36,6 +36,10 @@ describe("a failure of Postgres", () => {
       expect(error.message.split("; ")[1]).toContain(`raise ${code === "53300" ? "max_connections, for replication " : ""}${setting}`)
     })
 
+  it.each(["42P01", "42703", "3F000"])("%s, of what is not there, sends to who knows what it should be", (code) => {
+    expect(fromCause("Comparing", { code, message: "x does not exist" }).message).toMatch(/DATABASE_URL the hub's\? `cdc validate` says what is missing/)
+  })
+
   it.each([
     ["25P03", "terminating connection due to idle-in-transaction timeout"],
     ["25P04", "terminating connection due to transaction timeout"]
