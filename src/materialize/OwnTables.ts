@@ -36,7 +36,7 @@ export const requireOwnTables = Effect.fnUntraced(function*(sql: Sql, pipeline: 
   }
 })
 
-const isOurs = ({ target }: WrittenTable): boolean => target.isOurs === true
+export const isOurs = ({ target }: WrittenTable): boolean => target.isOurs === true
 
 /** What makes of what is there what is wanted; nothing if all is there. */
 export const statementsFor = ({ isThere, missingColumns, target }: WrittenTable): ReadonlyArray<string> => {

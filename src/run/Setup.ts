@@ -13,9 +13,12 @@ import { Postgres, type Sql } from "../connections/Postgres.ts"
 import * as Lsn from "../domain/Lsn.ts"
 import * as TableName from "../domain/TableName.ts"
 import * as TopicName from "../domain/TopicName.ts"
-import { makeOwnTables } from "../materialize/OwnTables.ts"
+import { isOurs, makeOwnTables } from "../materialize/OwnTables.ts"
+import { makePendingKeys } from "../materialize/PendingKeys.ts"
 import type { Pipeline } from "../materialize/Pipeline.ts"
-import { createSharedTables } from "../materialize/Registration.ts"
+import { createSharedTables, latestGeneration } from "../materialize/Registration.ts"
+import { stateTables } from "../materialize/StateTables.ts"
+import { readWrittenTables } from "../materialize/WrittenTables.ts"
 import * as Fence from "../publish/Fence.ts"
 import * as Tails from "../publish/Tails.ts"
 import * as Topics from "../publish/Topics.ts"
@@ -73,9 +76,25 @@ export const resnapshot = Effect.scoped(Effect.gen(function*() {
   return lines
 }))
 
-/** Makes the tables that are the pipelines' own. May be run again at any time. Returns what it did, a line each. */
-export const makeTargets = (pipelines: ReadonlyArray<Pipeline>) =>
-  Effect.flatMap(Postgres, (postgres) => postgres.transaction((sql) => makeOwnTables(sql, pipelines)))
+/**
+ * Makes the tables that are the pipelines' own; one whose pipeline has a state already is filled from it, as it runs. May be run again at
+ * any time. Returns what it did, a line each.
+ */
+export const makeTargets = Effect.fnUntraced(function*(pipelines: ReadonlyArray<Pipeline>) {
+  const { source: { stateSchema } } = yield* AppConfig
+  return yield* (yield* Postgres).transaction(Effect.fnUntraced(function*(sql) {
+    const incomplete = (yield* readWrittenTables(sql, pipelines)).filter((table) => isOurs(table) && table.missingColumns.length > 0)
+    const lines = yield* makeOwnTables(sql, pipelines)
+    for (const name of new Set(incomplete.map(({ pipeline }) => pipeline))) {
+      if ((yield* latestGeneration(sql, stateSchema, name, "live")) === undefined) continue
+      const pending = makePendingKeys(stateTables(stateSchema, name, 1), name)
+      yield* pending.settleEverything(sql, undefined)
+      yield* pending.addEverything(sql)
+      lines.push(`pipeline ${name}: writes what it lacks from its state, as it runs`)
+    }
+    return lines
+  }))
+})
 
 interface WantedTable extends Topics.WantedTopic {
   readonly table: TableName.TableName

@@ -4,6 +4,8 @@ import { Postgres } from "../../../src/connections/Postgres.ts"
 import * as RowKey from "../../../src/domain/RowKey.ts"
 import { makeOwnTables } from "../../../src/materialize/OwnTables.ts"
 import { register } from "../../../src/materialize/Registration.ts"
+import { makeTargets } from "../../../src/run/Setup.ts"
+import { reconcile } from "../../materialize/Replaying.ts"
 import { pipelineOf, run } from "../../materialize/Running.ts"
 import { fresh, pendingKeys, rowsOf, spendRow, tables } from "../../materialize/SmallHub.ts"
 import { Changes, readRows } from "../../support/Changes.ts"
@@ -102,6 +104,28 @@ layer(TestHub.layer, { excludeTestServices: true })("a table that is a pipeline'
       assert.match(refused.message, /reporting\.context_spend .*attempts; run `cdc setup`/)
       assert.deepStrictEqual(yield* makeOwnTables(postgres, [pipeline]), ["table reporting.context_spend: there, given attempts"])
       assert.strictEqual((yield* register(postgres, "cdc", pipeline)).number, 1)
+    }))
+
+  it.effect("that was dropped, or lacks a column, is made and filled again from the state that there is", () =>
+    Effect.gen(function*() {
+      const { applyAll, changes, materializer, query } = yield* begin
+      const pipeline = yield* pipelineOf("context-spend")
+      changes.append(tables.spend, "c", "1", spendRow("a", "clay", "5"))
+      changes.append(tables.spend, "c", "2", spendRow("b", "clay", "6"))
+      yield* applyAll()
+      const before = yield* stored
+      for (const [n, loss] of ["drop table reporting.context_spend", "alter table reporting.context_spend drop column credits"].entries()) {
+        yield* query("Losing", loss)
+        assert.match((yield* makeTargets([pipeline])).at(-1)!, /from its state/)
+        if (n === 0) { // setup is run again while the pipeline is at it
+          yield* query("Losing", loss)
+          yield* makeTargets([pipeline])
+        }
+        assert.strictEqual(yield* reconcile(materializer), 2)
+        assert.deepStrictEqual(yield* rowsOf("select outreach_context_id, tool_name, credits, attempts from reporting.context_spend"), before)
+        assert.deepStrictEqual(yield* pendingKeys, [])
+      }
+      assert.deepStrictEqual(yield* makeTargets([pipeline]), ["table reporting.context_spend: there"])
     }))
 
   it.effect("needs no right to make it once it is there; without it and the right, the error says what to run", () =>
