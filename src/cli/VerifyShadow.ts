@@ -26,8 +26,8 @@ export const verifyShadowAndPrint = Effect.fnUntraced(function*(json: boolean) {
 export const render = (verdicts: ReadonlyArray<ShadowVerdict>): string => {
   if (verdicts.length === 0) return "Nothing to compare: no enabled pipeline is in shadow mode (pipelines.<name>.mode: shadow), and none is being replayed."
   const counts = textTable(
-    ["pipeline", ...["generation", "compared", "different"].map(right)],
-    verdicts.map(({ compared, differing, generation, pipeline }) => [pipeline, generation === null ? "not begun" : String(generation), String(compared), String(differing)])
+    ["pipeline", ...["generation", "compared", "different", "unsettled"].map(right)],
+    verdicts.map(({ compared, differing, generation, pipeline, unsettled }) => [pipeline, generation === null ? "not begun" : String(generation), String(compared), String(differing), String(unsettled)])
   )
   const cells = verdicts.flatMap(({ differences }) =>
     differences.map(({ column, key, stored, table, wouldBe }) => [table, key, column, stored ?? "null", wouldBe ?? "null"]))
