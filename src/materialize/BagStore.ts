@@ -23,14 +23,14 @@ export const makeBagStore = (tables: StateTables) => {
 
   const insert = (sql: Sql, members: ReadonlyArray<Member>) =>
     members.length === 0 ? Effect.void : sql.copy(
-      "Inserting into bags",
+      "Adding to bags",
       `copy ${tables.bags} (group_name, key, bag, member, count) from stdin`,
       members.map(({ bag, count, group, member }) => [group.group, group.key, bag, member, count])
     )
 
   const update = (sql: Sql, members: ReadonlyArray<Member>) =>
     members.length === 0 ? Effect.void : sql.query(
-      "Updating bags",
+      "Writing bags",
       `insert into ${tables.bags} (group_name, key, bag, member, count) select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[])
        on conflict (group_name, key, bag, member) do update set count = excluded.count`,
       [...arraysOf(members), members.map(({ count }) => count)]

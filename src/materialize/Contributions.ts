@@ -1,5 +1,5 @@
 import type { StoredEntry } from "./EntryStore.ts"
-import type { GroupKey } from "./GroupStore.ts"
+import type { GroupKey } from "./ByGroup.ts"
 import type { Contribution, EntrySource, Pipeline } from "./Pipeline.ts"
 
 /** An entry as far as its contributions go. */

@@ -104,7 +104,7 @@ export const makeEntryStore = (tables: StateTables) => {
     /** Writes entries that are there, each found by its key: an UPDATE's join would read the whole of a table of some 100,000 rows. */
     update: (sql: Sql, entries: ReadonlyArray<StoredEntry>) =>
       entries.length === 0 ? Effect.void : sql.query(
-        "Updating entries",
+        "Writing entries",
         `insert into ${tables.entries} as e (${written})
          select * from unnest($1::smallint[], $2::text[], $3::int[], $4::int[], $5::bigint[], $6::bigint[], $7::text[], $8::text[],
            $9::smallint[], $10::text[], $11::bigint[])

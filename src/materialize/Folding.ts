@@ -3,11 +3,12 @@ import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import { standingOf } from "./Announcing.ts"
 import { makeBagStore } from "./BagStore.ts"
+import type { ByGroup, GroupKey } from "./ByGroup.ts"
 import { Contributions, correlationOf, never } from "./Contributions.ts"
 import { crossingOf } from "./Crossing.ts"
 import { type EntryStore, makeEntryStore, type StoredEntry } from "./EntryStore.ts"
 import type { GroupAccumulator } from "./GroupState.ts"
-import { groupId, type GroupKey, makeGroupStore } from "./GroupStore.ts"
+import { makeGroupStore } from "./GroupStore.ts"
 import { type LinkStore, makeLinkStore } from "./LinkStore.ts"
 import type { WantedMirror } from "./MirrorWriter.ts"
 import type { Contribution, Pipeline } from "./Pipeline.ts"
@@ -51,7 +52,7 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, isLive: boo
     const contributions = new Contributions(pipeline)
     const keys = lockOrder(contributions, replacements, work.groups)
     const groups = yield* groupStore.lock(sql, keys)
-    const isNew = new Set([...groups.values()].filter((group) => group.evaluatedAt === 0n))
+    const isNew = new Set(groups.values().filter((group) => group.evaluatedAt === 0n))
     const { now, overwritten } = yield* instants(sql, evaluatedAt, groups, instantOf)
     const current = isPhased ? new Map([...before, ...index(yield* entryStore.byKey(sql, movedOn(before, groups)))]) : before
     const due = isPhased ? yield* readDue(entryStore, sql, work, groups, now) : []
@@ -65,8 +66,8 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, isLive: boo
     if (isPhased) yield* setWakeTimes(entryStore, sql, [...inserted, ...updated], groups, now)
 
     const isUnused = (group: GroupAccumulator) => isNew.has(group) && !group.isManaged && !group.isChanged && group.isEmpty
-    const unused = [...groups.values()].filter(isUnused)
-    const used = [...groups.values()].filter((group) => !isUnused(group))
+    const unused = groups.values().filter(isUnused)
+    const used = groups.values().filter((group) => !isUnused(group))
     yield* bagStore.write(sql, used)
     const rendered = render(pipeline, used, now, due, isLive)
     yield* groupStore.write(sql, used)
@@ -77,8 +78,8 @@ export const makeFolding = (pipeline: Pipeline, tables: StateTables, isLive: boo
   return { fold, entryStore, groupStore, linkStore }
 }
 
-/** The instants (µs) that the rows of these groups already stand for, by `groupId`. */
-export type EvaluatedAt = (sql: Sql, groups: Iterable<GroupKey>) => Effect.Effect<ReadonlyMap<string, bigint>, PostgresError>
+/** The instants (µs) that the rows of these groups already stand for. */
+export type EvaluatedAt = (sql: Sql, groups: ReadonlyArray<GroupKey>) => Effect.Effect<ReadonlyMap<GroupKey, bigint>, PostgresError>
 
 /** The instant (µs) that a group is folded to, by the one that its row stands for, if it has one. Time never goes back for a group, whatever this says. */
 export type InstantOf = (stored: bigint | undefined) => bigint
@@ -128,14 +129,14 @@ const readDependents = Effect.fnUntraced(function*(store: EntryStore, sql: Sql, 
 const instants = Effect.fnUntraced(function*(
   sql: Sql,
   evaluatedAt: EvaluatedAt,
-  groups: ReadonlyMap<string, GroupAccumulator>,
+  groups: ByGroup<GroupAccumulator>,
   instantOf: InstantOf
 ) {
   const stored = yield* evaluatedAt(sql, groups.values())
   const now = new Map<GroupAccumulator, bigint>()
   let overwritten = 0
-  for (const [id, group] of groups) {
-    const standsFor = stored.get(id)
+  for (const group of groups.values()) {
+    const standsFor = stored.get(group)
     if (group.evaluatedAt > 0n && (standsFor ?? 0n) > group.evaluatedAt) overwritten++
     const instant = instantOf(standsFor)
     now.set(group, instant > group.evaluatedAt ? instant : group.evaluatedAt)
@@ -144,24 +145,24 @@ const instants = Effect.fnUntraced(function*(
 })
 
 /** Entries that were read before their group was locked, and whose phase may have ended since: by then the group had come to that instant. */
-const movedOn = (before: ReadonlyMap<string, StoredEntry>, groups: ReadonlyMap<string, GroupAccumulator>): ReadonlyArray<StoredEntry> => {
+const movedOn = (before: ReadonlyMap<string, StoredEntry>, groups: ByGroup<GroupAccumulator>): ReadonlyArray<StoredEntry> => {
   const byKey = ofOneKind(groups)
   return [...before.values()].filter(({ due }) => due !== null && due.at <= (byKey.get(due.groupKey)?.evaluatedAt ?? never))
 }
 
 /** By their keys: the groups of a pipeline whose entries have phases are all of one kind. */
-const ofOneKind = (groups: ReadonlyMap<string, GroupAccumulator>): ReadonlyMap<string, GroupAccumulator> =>
-  new Map([...groups.values()].map((group) => [group.key, group]))
+const ofOneKind = (groups: ByGroup<GroupAccumulator>): ReadonlyMap<string, GroupAccumulator> =>
+  new Map(groups.values().map((group) => [group.key, group]))
 
 /** Entries, outside of the batch, of these groups whose phase has ended by the group's instant. */
 const readDue = Effect.fnUntraced(function*(
   store: EntryStore,
   sql: Sql,
   work: Work,
-  groups: ReadonlyMap<string, GroupAccumulator>,
+  groups: ByGroup<GroupAccumulator>,
   now: ReadonlyMap<GroupAccumulator, bigint>
 ) {
-  const waking = [...groups.values()].filter((group) => group.wakeAt !== null && group.wakeAt <= now.get(group)!)
+  const waking = groups.values().filter((group) => group.wakeAt !== null && group.wakeAt <= now.get(group)!)
   const due = yield* store.due(sql, waking.map((group) => ({ key: group.key, now: now.get(group)! })))
   return due.filter((entry) => !work.entries.has(entryId(entry)))
 })
@@ -171,7 +172,7 @@ const foldReplacements = (
   contributions: Contributions,
   replacements: ReadonlyArray<Replacement>,
   current: ReadonlyMap<string, StoredEntry>,
-  groups: ReadonlyMap<string, GroupAccumulator>,
+  groups: ByGroup<GroupAccumulator>,
   now: ReadonlyMap<GroupAccumulator, bigint>
 ): { readonly inserted: Array<StoredEntry>; readonly updated: Array<StoredEntry> } => {
   const [inserted, updated]: [Array<StoredEntry>, Array<StoredEntry>] = [[], []]
@@ -196,7 +197,7 @@ const foldReplacements = (
 const foldDue = (
   contributions: Contributions,
   due: ReadonlyArray<StoredEntry>,
-  groups: ReadonlyMap<string, GroupAccumulator>,
+  groups: ByGroup<GroupAccumulator>,
   now: ReadonlyMap<GroupAccumulator, bigint>
 ): ReadonlyArray<StoredEntry> =>
   due.map((entry) => {
@@ -206,19 +207,19 @@ const foldDue = (
     return { ...entry, phase, due: contributions.dueOf(entry, null, phase) }
   })
 
-const instantIn = (groups: ReadonlyMap<string, GroupAccumulator>, now: ReadonlyMap<GroupAccumulator, bigint>) => ({ group, key }: GroupKey) =>
-  now.get(groups.get(groupId(group, key))!)!
+const instantIn = (groups: ByGroup<GroupAccumulator>, now: ReadonlyMap<GroupAccumulator, bigint>) => (group: GroupKey) =>
+  now.get(groups.get(group)!)!
 
-const add = (groups: ReadonlyMap<string, GroupAccumulator>, contributions: ReadonlyArray<Contribution>): void => {
-  for (const contribution of contributions) groups.get(groupId(contribution.group, contribution.key))!.add(contribution)
+const add = (groups: ByGroup<GroupAccumulator>, contributions: ReadonlyArray<Contribution>): void => {
+  for (const contribution of contributions) groups.get(contribution)!.add(contribution)
 }
 
-const takeBack = (groups: ReadonlyMap<string, GroupAccumulator>, contributions: ReadonlyArray<Contribution>): void => {
-  for (const contribution of contributions) groups.get(groupId(contribution.group, contribution.key))!.takeBack(contribution)
+const takeBack = (groups: ByGroup<GroupAccumulator>, contributions: ReadonlyArray<Contribution>): void => {
+  for (const contribution of contributions) groups.get(contribution)!.takeBack(contribution)
 }
 
-const putDownTo = (groups: ReadonlyMap<string, GroupAccumulator>, contributions: ReadonlyArray<Contribution>, correlation: string | null): void => {
-  for (const { group, key } of contributions) groups.get(groupId(group, key))!.putDownTo(correlation)
+const putDownTo = (groups: ByGroup<GroupAccumulator>, contributions: ReadonlyArray<Contribution>, correlation: string | null): void => {
+  for (const contribution of contributions) groups.get(contribution)!.putDownTo(correlation)
 }
 
 /** A group wakes when the first of its entries changes phase; too early costs one look, too late would be wrong. */
@@ -226,7 +227,7 @@ const setWakeTimes = Effect.fnUntraced(function*(
   store: EntryStore,
   sql: Sql,
   written: ReadonlyArray<StoredEntry>,
-  groups: ReadonlyMap<string, GroupAccumulator>,
+  groups: ByGroup<GroupAccumulator>,
   now: ReadonlyMap<GroupAccumulator, bigint>
 ) {
   const byKey = ofOneKind(groups)
@@ -234,7 +235,7 @@ const setWakeTimes = Effect.fnUntraced(function*(
     const group = due === null ? undefined : byKey.get(due.groupKey)
     if (group !== undefined && (group.wakeAt === null || due!.at < group.wakeAt)) group.wakeAt = due!.at
   }
-  const woken = [...groups.values()].filter((group) => group.wakeAt !== null && group.wakeAt <= now.get(group)!)
+  const woken = groups.values().filter((group) => group.wakeAt !== null && group.wakeAt <= now.get(group)!)
   for (const { due_at, key } of yield* store.firstDue(sql, woken.map((group) => group.key))) byKey.get(key)!.wakeAt = due_at
 })
 

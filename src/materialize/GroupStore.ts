@@ -1,13 +1,9 @@
 import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
+import { ByGroup, type GroupKey } from "./ByGroup.ts"
 import { emptyState, GroupAccumulator } from "./GroupState.ts"
 import type { StateTables } from "./StateTables.ts"
-
-export interface GroupKey {
-  readonly group: string
-  readonly key: string
-}
 
 /** The group's place among those asked for, from 1, and what is stored of it: no statement writes back a key that it was given. */
 interface GroupRow {
@@ -18,9 +14,6 @@ interface GroupRow {
   managed: boolean
   standing: string | null
 }
-
-/** One text for a group's key, for maps and for the order of locks. */
-export const groupId = (group: string, key: string): string => `${group}\0${key}`
 
 const accumulatorOf = ({ group, key }: GroupKey, { evaluated_at, managed, standing, state, wake_at }: Omit<GroupRow, "n">): GroupAccumulator =>
   new GroupAccumulator(group, key, state, evaluated_at, wake_at, managed, standing === null ? null : JSON.parse(standing))
@@ -40,12 +33,12 @@ export const makeGroupStore = (tables: StateTables) => {
 
   return {
     /**
-     * Locks the groups, creating the absent ones, and reads them, by `groupId`. `keys` must be sorted by `groupId` and come after
+     * Locks the groups, creating the absent ones, and reads them. `keys` must be in lock order, and come after
      * the links: one order in every transaction, so no deadlocks among ourselves. Two instances that see different halves of the
      * truth about a key therefore see each other's half (hard part 17).
      */
-    lock: (sql: Sql, keys: ReadonlyArray<GroupKey>): Effect.Effect<Map<string, GroupAccumulator>, PostgresError> =>
-      keys.length === 0 ? Effect.succeed(new Map()) : Effect.gen(function*() {
+    lock: (sql: Sql, keys: ReadonlyArray<GroupKey>): Effect.Effect<ByGroup<GroupAccumulator>, PostgresError> =>
+      keys.length === 0 ? Effect.succeed(new ByGroup()) : Effect.gen(function*() {
         const created = yield* sql.query<{ n: bigint }>(
           "Creating groups",
           `with n as (select * from unnest($1::text[], $2::text[]) with ordinality as n(g, k, n)),
@@ -60,7 +53,9 @@ export const makeGroupStore = (tables: StateTables) => {
           const index = stored[Number(n) - 1]!
           groups[index] = accumulatorOf(keys[index]!, row)
         }
-        return new Map(groups.map((group) => [groupId(group!.group, group!.key), group!]))
+        const locked = new ByGroup<GroupAccumulator>()
+        for (const group of groups) locked.set(group!, group!)
+        return locked
       }),
 
     write: (sql: Sql, groups: ReadonlyArray<GroupAccumulator>) =>

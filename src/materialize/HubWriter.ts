@@ -3,8 +3,8 @@ import type { Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
 import * as TableName from "../domain/TableName.ts"
 import { makeAnnouncer } from "./Announcer.ts"
+import type { GroupKey } from "./ByGroup.ts"
 import type { Folded } from "./Folding.ts"
-import { groupId, type GroupKey } from "./GroupStore.ts"
 import * as Holding from "./Holding.ts"
 import { makeMirrorWriter, type MirrorWriter, type WantedMirror } from "./MirrorWriter.ts"
 import { makePendingKeys } from "./PendingKeys.ts"
@@ -73,11 +73,13 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
   })
 
   return {
-    /** The instants (µs) that rows say they were evaluated for, by `groupId`. */
-    evaluatedAt: Effect.fnUntraced(function*(sql: Sql, keys: Iterable<GroupKey>): Effect.fn.Return<ReadonlyMap<string, bigint>, PostgresError> {
-      const instants = new Map<string, bigint>()
-      for (const [name, ofGroup] of Map.groupBy(keys, ({ group }) => group)) {
-        for (const [key, at] of yield* writers.get(name)!.evaluatedAt(sql, ofGroup.map(({ key }) => key))) instants.set(groupId(name, key), at)
+    /** The instants (µs) that rows say they were evaluated for. */
+    evaluatedAt: Effect.fnUntraced(function*(sql: Sql, groups: ReadonlyArray<GroupKey>): Effect.fn.Return<ReadonlyMap<GroupKey, bigint>, PostgresError> {
+      const instants = new Map<GroupKey, bigint>()
+      for (const [name, ofKind] of Map.groupBy(groups, ({ group }) => group)) {
+        const stored = yield* writers.get(name)!.evaluatedAt(sql, ofKind.map(({ key }) => key))
+        if (stored.size === 0) continue
+        for (const group of ofKind) if (stored.has(group.key)) instants.set(group, stored.get(group.key)!)
       }
       return instants
     }),

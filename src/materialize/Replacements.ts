@@ -1,9 +1,9 @@
 import type { Contributions } from "./Contributions.ts"
 import type { StoredEntry } from "./EntryStore.ts"
-import { groupId, type GroupKey } from "./GroupStore.ts"
+import { type GroupKey, inLockOrder } from "./ByGroup.ts"
 import type { LinkWrite } from "./LinkStore.ts"
 import type { WantedMirror } from "./MirrorWriter.ts"
-import type { Contribution, EntrySource, Pipeline } from "./Pipeline.ts"
+import type { EntrySource, Pipeline } from "./Pipeline.ts"
 import { type EntryChange, entryId } from "./SourceReader.ts"
 
 /** What a transaction is to fold into state. */
@@ -58,17 +58,14 @@ export const replace = (
   return replacements
 }
 
-/** The groups that the work reads or writes, each once, in the one order in which every transaction locks them. */
+/** The groups that the work reads or writes, in lock order. */
 export const lockOrder = (contributions: Contributions, replacements: ReadonlyArray<Replacement>, others: ReadonlyArray<GroupKey>): ReadonlyArray<GroupKey> => {
-  const keys = new Map(others.map((key) => [groupId(key.group, key.key), key]))
-  const note = (made: ReadonlyArray<Contribution>) => {
-    for (const { group, key } of made) keys.set(groupId(group, key), { group, key })
-  }
+  const groups = [...others]
   for (const { after, afterLink, before, beforeLink } of replacements) {
-    if (before !== undefined) note(contributions.of(before, beforeLink, before.phase))
-    if (after !== null) note(contributions.of(after, afterLink, 0))
+    if (before !== undefined) groups.push(...contributions.of(before, beforeLink, before.phase))
+    if (after !== null) groups.push(...contributions.of(after, afterLink, 0))
   }
-  return [...keys].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, key]) => key)
+  return inLockOrder(groups)
 }
 
 /** The mirror rows that follow. */

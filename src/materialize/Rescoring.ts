@@ -2,9 +2,10 @@ import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
 import * as TableName from "../domain/TableName.ts"
 import { makeBagStore } from "./BagStore.ts"
+import { inLockOrder } from "./ByGroup.ts"
 import { makeEntryStore, type StoredEntry } from "./EntryStore.ts"
 import { emptyState } from "./GroupState.ts"
-import { groupId, makeGroupStore } from "./GroupStore.ts"
+import { makeGroupStore } from "./GroupStore.ts"
 import { makeLinkStore } from "./LinkStore.ts"
 import { mirrorKey } from "./MirrorWriter.ts"
 import { makePendingKeys } from "./PendingKeys.ts"
@@ -38,11 +39,10 @@ const addPage = Effect.fnUntraced(function*(sql: Sql, pipeline: Pipeline, tables
     (pipeline.sources[entry.source] as EntrySource).contribute(entry.value as never, links.get(entry.link ?? "") ?? null, entry.phase)
   )
   const groupStore = makeGroupStore(tables)
-  const keys = new Map(contributions.map(({ group, key }) => [groupId(group, key), { group, key }]))
-  const groups = yield* groupStore.lock(sql, [...keys].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, key]) => key))
-  for (const contribution of contributions) groups.get(groupId(contribution.group, contribution.key))!.add(contribution)
-  yield* makeBagStore(tables).write(sql, [...groups.values()])
-  yield* groupStore.write(sql, [...groups.values()])
+  const groups = yield* groupStore.lock(sql, inLockOrder(contributions))
+  for (const contribution of contributions) groups.get(contribution)!.add(contribution)
+  yield* makeBagStore(tables).write(sql, groups.values())
+  yield* groupStore.write(sql, groups.values())
   if (pipeline.mirror === undefined) return
   const mirrored = page.filter(({ source }) => (pipeline.sources[source] as EntrySource).mirror !== undefined)
   yield* makePendingKeys(tables, pipeline.name).add(sql, new Map([[TableName.format(pipeline.mirror.target.table), mirrored.map(mirrorKey)]]))

@@ -3,7 +3,7 @@ import type { Position } from "../domain/Position.ts"
 import * as RowKey from "../domain/RowKey.ts"
 import type { BadInput, BadRecord, SourceChange } from "../domain/SourceChange.ts"
 import { unavailableValue } from "../domain/UnavailableValue.ts"
-import type { GroupKey } from "./GroupStore.ts"
+import type { GroupKey } from "./ByGroup.ts"
 import type { LinkWrite } from "./LinkStore.ts"
 import { badInput, type Entry, type EntrySource, isBadInput, type Pipeline, type Source, type SqlType } from "./Pipeline.ts"
 
@@ -87,8 +87,11 @@ const maxKeyCharacters = 600
 /** Refuses an entry whose keys no index could hold, so that it can't stop the rest. */
 const withinKeys = (source: EntrySource, entry: Entry<unknown> | BadInput | null): Entry<unknown> | BadInput | null => {
   if (entry === null || isBadInput(entry)) return entry
-  const keys = source.contribute(entry.value as never, null, 0).flatMap(({ bags, key }) => [key, ...Object.values(bags ?? {})])
-  return [entry.link, ...keys].some(isTooLong) ? tooLong : entry
+  for (const { bags, key } of source.contribute(entry.value as never, null, 0)) {
+    if (isTooLong(key)) return tooLong
+    for (const bag in bags) if (isTooLong(bags[bag])) return tooLong
+  }
+  return isTooLong(entry.link) ? tooLong : entry
 }
 
 const isTooLong = (key: string | null | undefined): boolean => key !== null && key !== undefined && key.length > maxKeyCharacters
