@@ -39,8 +39,10 @@ export const verifyAndPrint = Effect.fnUntraced(function*<E, R>(options: {
   const first = yield* compare
   const isRepairing = options.repair === true && !first.equal
   if (isRepairing) {
+    const shadows = pipelines.enabled.filter((name) => pipelines.modes[name] === "shadow")
+    for (const name of shadows) yield* Console.error(`${name} is in shadow mode and writes nothing: its rows are left as they are`)
     const definitions = yield* Effect.forEach(pipelines.enabled, (name) => definition(name, pipelineSettings[name]))
-    const count = yield* repair(first.targets, definitions, source.stateSchema)
+    const count = yield* repair(first.targets.filter(({ pipeline }) => !shadows.includes(pipeline)), definitions, source.stateSchema)
     yield* Console.error(`${count} ${count === 1 ? "row is" : "rows are"} to be written again; waiting for the pipelines`)
     yield* options.waitUntilApplied(repairWaitMillis)
   }

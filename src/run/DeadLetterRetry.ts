@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { AppConfig } from "../Config.ts"
+import { AppConfig, ConfigurationError } from "../Config.ts"
 import { Postgres } from "../connections/Postgres.ts"
 import { readDeadLetters, type StoredLetter } from "../consume/DeadLetterReader.ts"
 import { readRecord } from "../consume/EnvelopeReader.ts"
@@ -31,7 +31,12 @@ const maxLetters = 100_000
  * again; what later changes have made void stays void. The records come from the topics of dead letters.
  */
 export const retryDeadLetters = Effect.fnUntraced(function*(pipeline: Pipeline, filter: LetterFilter) {
-  const { kafka, source } = yield* AppConfig
+  const { kafka, pipelines, source } = yield* AppConfig
+  if (pipelines.modes[pipeline.name] === "shadow") {
+    return yield* new ConfigurationError({
+      message: `Pipeline ${pipeline.name} is in shadow mode, and a retry would write the hub's rows: set pipelines.${pipeline.name}.mode to live first`
+    })
+  }
   const postgres = yield* Postgres
   const generation = yield* generationOf(postgres, source.stateSchema, pipeline)
   const letters = yield* makeLetterStore(stateTables(source.stateSchema, pipeline.name, generation.number)).list(postgres, { ...filter, openOnly: true }, maxLetters)

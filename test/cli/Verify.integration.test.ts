@@ -49,6 +49,16 @@ layer(FilledHub)("cdc verify", (it) => {
       assert.deepStrictEqual(targets.filter(({ compared, unmanaged }) => compared + unmanaged > 0).map(({ compared, target }) => [target, compared]), [["outreach.bit_scores", 1]])
     }))
 
+  it.effect("asks nothing of a pipeline in shadow mode, which would never do it", () =>
+    Effect.gen(function*() {
+      yield* spoilTotals
+      const settings = yield* AppConfig
+      const asShadow = AppConfig.of({ ...settings, pipelines: { ...settings.pipelines, modes: { ...settings.pipelines.modes, "campaign-totals": "shadow" } } })
+      const error = yield* Effect.flip(verifyAndPrint({ json: true, repair: true, waitUntilApplied }).pipe(Effect.provideService(AppConfig, asShadow)))
+      assert.strictEqual(error._tag, "Findings", "pending keys would be a failure: nobody has made their table here")
+      assert.match((yield* TestConsole.errorLines).map(String).join("\n"), /campaign-totals is in shadow mode and writes nothing/)
+    }))
+
   it.effect("looks only at what the enabled pipelines keep", () =>
     Effect.gen(function*() {
       const settings = yield* AppConfig

@@ -89,6 +89,7 @@ layer(services, { excludeTestServices: true })("a pipeline whose records are all
       assert.deepStrictEqual((yield* listDeadLetters(others, {}, 3)).counts, counts)
       const asShadow = AppConfig.of({ ...settings, pipelines: { ...settings.pipelines, modes: { ...settings.pipelines.modes, "bit-scores": "shadow" } } })
       assert.deepStrictEqual((yield* Effect.provideService(listDeadLetters([pipeline], {}, 3), AppConfig, asShadow)).counts, [], "nothing is built in shadow")
+      assert.match((yield* Effect.flip(Effect.provideService(retryDeadLetters(pipeline, {}), AppConfig, asShadow))).message, /in shadow mode, and a retry would write/)
       const refused = yield* Effect.flip(retryDeadLetters({ ...pipeline, version: 99 }, {}))
       assert.match(refused.message, /made by version 1, this is version 99; .*`cdc replay bit-scores`/)
       assert.strictEqual(yield* countSuspects(postgres, source.stateSchema, pipeline), 5)
