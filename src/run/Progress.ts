@@ -37,6 +37,8 @@ export class Progress extends Context.Service<Progress, {
     const settings = yield* AppConfig
     const postgres = yield* Postgres
     const { pipelines: { enabled, modes }, source } = settings
+    // What a pipeline left to be written before it went into shadow mode is nobody's work there.
+    const writing = enabled.filter((name) => modes[name] !== "shadow")
     const ask = questions(postgres, source.stateSchema, source.slot)
     const askKafka = kafkaQuestions(yield* Kafka, settings)
     const idleAt = new Map<string, bigint>()
@@ -68,7 +70,7 @@ export class Progress extends Context.Service<Progress, {
     const applied = Effect.fnUntraced(function*(wait: Wait) {
       let ends: EndOffsets | undefined
       while (true) {
-        const [all, pending] = yield* Effect.all([ask.offsets(enabled), ask.pending(enabled)])
+        const [all, pending] = yield* Effect.all([ask.offsets(enabled), ask.pending(writing)])
         const offsets = all.filter(({ pipeline }) => isWorkedOn(pipeline, modes))
         const allStarted = enabled.every((name) => offsets.some(({ pipeline }) => pipelineOf(pipeline) === name))
         if (allStarted) {
@@ -97,7 +99,7 @@ export class Progress extends Context.Service<Progress, {
 
     const read: Effect.Effect<SystemReading, ReadFailure> = Effect.gen(function*() {
       const [wal, capture, snapshotTables, rereads, gaps, pipelines, offsets, pending] = yield* Effect.all([
-        ask.wal, ask.capture, ask.snapshotTables, ask.rereads, ask.gaps, ask.pipelines, ask.offsets(enabled), ask.pending(enabled)
+        ask.wal, ask.capture, ask.snapshotTables, ask.rereads, ask.gaps, ask.pipelines, ask.offsets(enabled), ask.pending(writing)
       ])
       const letters = yield* ask.letters(pipelines)
       const [ends, members, missingEventTopics] = yield* Effect.all([

@@ -1,6 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import * as CaptureState from "../../src/capture/CaptureState.ts"
+import { AppConfig } from "../../src/Config.ts"
 import { Kafka } from "../../src/connections/Kafka.ts"
 import { Postgres } from "../../src/connections/Postgres.ts"
 import { createSharedTables } from "../../src/materialize/Registration.ts"
@@ -99,6 +100,15 @@ layer(Support, { excludeTestServices: true })("progress, from hand-made state", 
 
         yield* sql("insert into cdc.pending (pipeline, target, key) values ('p', 'a.b', '1')")
         assert.deepInclude(yield* progress.status, { caughtUp: false, pending: 1 })
+        yield* sql("insert into cdc.pipelines (name, version, settings_hash, generation) values ('p@2', 1, '', 2)")
+        yield* sql("insert into cdc.offsets select 'p@2', topic, partition, next_offset, epoch, commit_lsn, ord from cdc.offsets where pipeline = 'p'")
+        const settings = yield* AppConfig
+        const asShadow = AppConfig.of({ ...settings, pipelines: { ...settings.pipelines, modes: { ...settings.pipelines.modes, p: "shadow" } } })
+        const inShadow = yield* Effect.flatMap(Progress, ({ status }) => status).pipe(
+          Effect.provide(Progress.layer, { local: true }), Effect.provideService(AppConfig, asShadow))
+        assert.deepInclude(inShadow, { caughtUp: true, pending: 0 }, "what was left to be written is nobody's work in shadow mode")
+        yield* sql("delete from cdc.pipelines where name = 'p@2'")
+        yield* sql("delete from cdc.offsets where pipeline = 'p@2'")
         yield* sql("delete from cdc.pending")
         assert.deepInclude(yield* progress.status, { caughtUp: true })
       }))
