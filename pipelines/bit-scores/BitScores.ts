@@ -89,7 +89,8 @@ const scores = (rules: Settings): Group => ({
     stamps: { last_scored_at: { type: "timestamptz", value: "evaluated" }, updated_at: { type: "timestamptz", value: "written" } },
     insert: true,
     parent: { table: TableName("outreach", "outreach"), column: "outreach_id" },
-    backing: { table: TableName("outreach", "bit_signals"), column: "outreach_id" }
+    backing: { table: TableName("outreach", "bit_signals"), column: "outreach_id" },
+    restSeconds: 30 // an archive in several transactions deletes the signals some time after the scores
   },
   announce: announceTier,
   render: (state, now) => {

@@ -43,14 +43,26 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
       [pipeline.name, newlyManaged.map(({ group }) => TableName.format(pipeline.groups[group]!.target.table)), newlyManaged.map(({ key }) => key)]
     )
 
-  const planGroup = Effect.fnUntraced(function*(sql: Sql, name: string, rows: ReadonlyArray<WantedRow>): Effect.fn.Return<Plan, PostgresError> {
+  /** Those of the missing rows that are not to be inserted yet; those that have just gone begin their rest. */
+  const restingOf = Effect.fnUntraced(function*(sql: Sql, name: string, missing: ReadonlyArray<string>, gone: ReadonlyArray<GroupKey>): Effect.fn.Return<ReadonlySet<string>, PostgresError> {
+    const { target: { restSeconds = 0, table } } = pipeline.groups[name]!
+    if (restSeconds === 0 || missing.length === 0) return new Set()
+    const justGone = new Set(gone.flatMap(({ group, key }) => group === name ? [key] : []))
+    yield* pending.add(sql, new Map([[TableName.format(table), missing.filter((key) => justGone.has(key))]]), restSeconds)
+    return new Set(yield* pending.resting(sql, TableName.format(table), missing))
+  })
+
+  const planGroup = Effect.fnUntraced(function*(sql: Sql, name: string, rows: ReadonlyArray<WantedRow>, gone: ReadonlyArray<GroupKey>): Effect.fn.Return<Plan, PostgresError> {
     const tell = yield* announcers.get(name)!.begin(sql, rows)
     const writer = writers.get(name)!
-    const { changes, equal, orphans } = yield* writer.plan(sql, rows)
+    const { changes: all, equal, orphans } = yield* writer.plan(sql, rows)
+    const resting = yield* restingOf(sql, name, all.flatMap(({ isMissing, key }) => isMissing ? [key] : []), gone)
+    const changes = all.filter(({ key }) => !resting.has(key))
     return {
       table: TableName.format(writer.target.table),
       keys: changes.map(({ key }) => key),
       orphans: orphans.length,
+      resting: [...resting],
       inserted: nothing,
       write: Effect.fnUntraced(function*(count: number) {
         const { changed, held } = yield* writer.write(sql, changes.slice(0, count))
@@ -67,6 +79,7 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
       table: TableName.format(writer.target.table),
       keys: changes.map(({ name }) => name),
       orphans: 0,
+      resting: [],
       inserted: missing.length === 0 ? nothing : yield* writer.write(sql, missing),
       write: (count) => count === 0 ? Effect.succeed(nothing) : writer.write(sql, changes.slice(0, count))
     }
@@ -100,16 +113,16 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
     }),
 
     /**
-     * To be called last in its transaction. All that can be found out, and what must wait for another transaction, is known and noted
+     * To be called last in its transaction. `gone`: groups whose row somebody deleted. All that can be found out, and what must wait for another transaction, is known and noted
      * before the first row of the hub is held; from then on there is nothing but the writing, what tells of it, and the keys of rows that were held.
      */
-    write: Effect.fnUntraced(function*(sql: Sql, folded: Folded): Effect.fn.Return<HubOutcome, PostgresError> {
+    write: Effect.fnUntraced(function*(sql: Sql, folded: Folded, gone: ReadonlyArray<GroupKey>): Effect.fn.Return<HubOutcome, PostgresError> {
       yield* remember(sql, folded)
-      const plans = yield* Effect.forEach([...folded.rows], ([name, rows]) => planGroup(sql, name, rows))
+      const plans = yield* Effect.forEach([...folded.rows], ([name, rows]) => planGroup(sql, name, rows, gone))
       if (mirror !== undefined && folded.mirrors.length > 0) plans.push(yield* planMirrors(sql, mirror, folded.mirrors))
       const allow = Holding.makeAllowance(pace.rows)
       const parts = plans.map((plan) => ({ plan, parted: allow(plan.keys) }))
-      const later = new Map(parts.map(({ parted: [, later], plan }) => [plan.table, [...plan.inserted.held, ...later]]))
+      const later = new Map(parts.map(({ parted: [, later], plan }) => [plan.table, [...plan.resting, ...plan.inserted.held, ...later]]))
       yield* pending.add(sql, later)
 
       yield* Holding.begin(sql)
@@ -143,6 +156,8 @@ interface Plan {
   /** Names, as in `pending`, of the rows that would be held. */
   readonly keys: ReadonlyArray<string>
   readonly orphans: number
+  /** Names of rows that are to be written later, whoever holds them. */
+  readonly resting: ReadonlyArray<string>
   /** What could be written at once. */
   readonly inserted: Written
   /** Writes the first so many of the rows, and tells of them. */

@@ -83,7 +83,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
     const now = yield* clock(sql)
     const folded = yield* fold(sql, work, generation.isLive ? asOf(now) : asStored(now))
     if (!generation.isLive) return Effect.succeed(nothingWritten)
-    return hub.write(sql, folded)
+    return hub.write(sql, folded, work.gone)
   })
 
   const carryOut = (sql: Sql, work: Work) => Effect.flatten(foldWork(sql, work))
@@ -125,7 +125,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
     const bad = [...batches.flatMap((batch) => batch.unreadable), ...reading.bad]
     const admitted = yield* admit(sql, pipeline.name, pause, breaker, batches.flatMap((batch, index) => recordsOf(batch, read[index]!.changes)), bad)
     if (bad.length > 0) yield* options.setAside(bad)
-    const writeHub = yield* foldWork(sql, { ...noWork, entries: reading.entries, links: reading.links, groups: reading.triggered })
+    const writeHub = yield* foldWork(sql, { ...noWork, entries: reading.entries, links: reading.links, groups: reading.triggered, gone: reading.gone })
     yield* letters.note(sql, bad)
     yield* letters.supersede(sql, () => spokenBy(changes.map(({ change }) => change), reading))
     yield* checkpoint.advance(sql, read.map(({ end }) => end))
@@ -159,7 +159,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       const found = retriable(rereads, open)
       const source = topics.indexOf(place.topic)
       const reading = readSources(found.changes.map((change) => ({ source, change })))
-      const writeHub = yield* foldWork(sql, { ...noWork, entries: reading.entries, links: reading.links, groups: reading.triggered })
+      const writeHub = yield* foldWork(sql, { ...noWork, entries: reading.entries, links: reading.links, groups: reading.triggered, gone: reading.gone })
       const { applied, stillBad } = yield* noteRetried(sql, letters, place, found, reading)
       const outcome = yield* writeHub
       yield* record(sql, { outcome, changes: applied, bad: 0, commitMicros: null })

@@ -12,14 +12,26 @@ type KeysByTarget = ReadonlyMap<string, ReadonlyArray<string>>
  * are tried again until they are written: the aggregate is late for them, never wrong for good.
  */
 export const makePendingKeys = (tables: StateTables, pipeline: string) => ({
-  add: (sql: Sql, held: KeysByTarget) => {
+  /** `seconds`: not to be tried before. */
+  add: (sql: Sql, held: KeysByTarget, seconds = 0) => {
     const { keys, targets } = flat(held)
     return keys.length === 0 ? Effect.void : sql.query(
       "Noting pending keys",
-      `insert into ${tables.pending} (pipeline, target, key) select $1, * from unnest($2::text[], $3::text[]) on conflict do nothing`,
-      [pipeline, targets, keys]
+      `insert into ${tables.pending} (pipeline, target, key, since) select $1, n.*, now() + $4 * interval '1 second' from unnest($2::text[], $3::text[]) n on conflict do nothing`,
+      [pipeline, targets, keys, seconds]
     )
   },
+
+  /** Which of these are not to be tried yet. */
+  resting: (sql: Sql, target: string, keys: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, PostgresError> =>
+    keys.length === 0 ? Effect.succeed([]) : Effect.map(
+      sql.query<{ key: string }>(
+        "Looking for keys that wait",
+        `select key from ${tables.pending} where pipeline = $1 and target = $2 and key = any($3::text[]) and since > now()`,
+        [pipeline, target, keys]
+      ),
+      (rows) => rows.map(({ key }) => key)
+    ),
 
   /** Every group of a kind. */
   addEvery: (sql: Sql, target: string, group: string) =>
@@ -59,7 +71,7 @@ export const makePendingKeys = (tables: StateTables, pipeline: string) => ({
     Effect.map(
       sql.query<{ target: string; key: string }>(
         "Taking pending keys",
-        `select target, key from ${tables.pending} where pipeline = $1 and target <> '${everything}' order by since limit $2 for update skip locked`,
+        `select target, key from ${tables.pending} where pipeline = $1 and target <> '${everything}' and since <= now() order by since limit $2 for update skip locked`,
         [pipeline, limit]
       ),
       (rows) => new Map([...Map.groupBy(rows, ({ target }) => target)].map(([target, ofTarget]) => [target, ofTarget.map(({ key }) => key)]))

@@ -155,6 +155,8 @@ export interface Target {
   readonly parent?: { readonly table: TableName; readonly column: string }
   /** Rows that a row of ours stands on, by a column that holds its key: while somebody has all of them locked, to delete them, none is inserted. */
   readonly backing?: { readonly table: TableName; readonly column: string }
+  /** A row that somebody deleted, as a `disappear` trigger tells, is not inserted again for so long: that may be an archive's beginning. */
+  readonly restSeconds?: number
 }
 
 export type SqlType = "uuid" | "text" | "integer" | "numeric" | "timestamptz" | "timestamp" | "jsonb"

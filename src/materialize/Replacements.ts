@@ -12,12 +12,14 @@ export interface Work {
   readonly links: ReadonlyMap<string, LinkWrite>
   /** Groups to be rendered again though nothing is contributed to them. */
   readonly groups: ReadonlyArray<GroupKey>
+  /** Groups whose row somebody deleted. */
+  readonly gone: ReadonlyArray<GroupKey>
   /** Entries whose mirror row is to be written again. */
   readonly mirrors: ReadonlyArray<{ readonly source: number; readonly key: string }>
 }
 
 /** To be filled in: nothing to do. */
-export const noWork: Work = { entries: new Map(), links: new Map(), groups: [], mirrors: [] }
+export const noWork: Work = { entries: new Map(), links: new Map(), groups: [], gone: [], mirrors: [] }
 
 /** An entry before and after: what it contributed is taken back, what it contributes now is added. */
 export interface Replacement {

@@ -9,7 +9,7 @@ import { Changes } from "../support/Changes.ts"
 import * as TestHub from "../support/TestHub.ts"
 import { promote, reconcile } from "./Replaying.ts"
 import { run } from "./Running.ts"
-import { fresh, outreach, outreachRow, signal, signalRow, tables } from "./SmallHub.ts"
+import { endRests, fresh, outreach, outreachRow, signal, signalRow, tables } from "./SmallHub.ts"
 
 const start = 1_767_225_600_000_000n // 2026-01-01, the instant of signalRow
 /** SQL; the database is the test's own, slots are the whole server's. */
@@ -98,12 +98,14 @@ layer(TestHub.layer, { excludeTestServices: true })("announcements", (it) => {
 
   it.effect("of a row that was deleted and made again compare with what was told last, and are not lost while it can't be written", () =>
     Effect.gen(function*() {
-      const { applyAll, changes, put, query } = yield* begin
+      const { applyAll, changes, materializer, put, query } = yield* begin
       put(1, "60", "c1")
       yield* applyAll()
       yield* query("Deleting", "delete from outreach.bit_scores")
       changes.delete(tables.scores, outreach(1))
       yield* applyAll()
+      yield* endRests
+      assert.deepStrictEqual(yield* materializer.retryPending, { settled: 1, held: 0 })
       assert.deepStrictEqual(inShort(yield* told), ["->HOT signal c1"])
       yield* query("Deleting", "delete from outreach.bit_scores")
       yield* query("Deleting", "delete from outreach.outreach where outreach_id = $1", [outreach(1)])
@@ -130,12 +132,16 @@ layer(TestHub.layer, { excludeTestServices: true })("announcements", (it) => {
           changes.delete(tables.scores, outreach(1))
         }
         clock.now += BigInt(random.between(0, 3)) * microsPerDay
+        if (step % 3 === 0) yield* endRests
+        yield* Effect.all([materializer, other.materializer].map(({ retryPending }) => Effect.result(retryPending)), { concurrency: 2 })
         yield* Effect.all([applyAll, other.applyAll].map((apply) => Effect.result(apply())), { concurrency: 2 })
         yield* Effect.all([materializer.wake, other.materializer.wake], { concurrency: 2 })
         events.push(...yield* told)
       }
       put(7, "30", "last", { signal_timestamp: toIso(clock.now) })
       yield* applyAll()
+      yield* endRests
+      yield* materializer.retryPending
       events.push(...yield* told)
       assert.isAbove(events.length, 10)
       events.forEach(({ before }, index) => assert.deepStrictEqual(before, index === 0 ? before : events[index - 1]!.after))

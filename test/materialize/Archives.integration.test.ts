@@ -9,7 +9,7 @@ import { hubSession, watchHubWaits } from "../support/HubWaits.ts"
 import { telling } from "../support/Telling.ts"
 import * as TestHub from "../support/TestHub.ts"
 import { run, type Running } from "./Running.ts"
-import { company, fresh, outreach, pendingKeys, rowsOf, signal, signalRow, tables } from "./SmallHub.ts"
+import { company, endRests, fresh, outreach, pendingKeys, rowsOf, signal, signalRow, tables } from "./SmallHub.ts"
 
 const archives = 50
 const perArchive = 6
@@ -153,5 +153,29 @@ layer(TestHub.layer, { excludeTestServices: true })("archives of outreaches that
       yield* say("commit")
       assert.deepStrictEqual(yield* materializer.retryPending, { settled: 1, held: 0 })
       assert.deepStrictEqual(yield* rowsOf("select count(*) from outreach.bit_scores"), ["(0)"])
+    }))
+
+  it.effect("in several transactions are not met by a score that comes back between them, whatever else is told of its outreach; one that is still due then is back", () =>
+    Effect.gen(function*() {
+      yield* fresh
+      yield* fill(2)
+      const changes = new Changes(1)
+      const { applyAll, materializer } = yield* run("bit-scores", changes)
+      const say = yield* session
+      for (const n of [1, 2]) changes.append(...signalOf(n, "10"))
+      assert.deepInclude(yield* applyAll(), { written: 2, held: 0 })
+      yield* say("delete from outreach.bit_scores")
+      for (const n of [1, 2]) changes.delete(tables.scores, outreach(n))
+      assert.deepInclude(yield* applyAll(), { written: 0, held: 2 })
+      for (const n of [1, 2]) changes.append(...signalOf(n, "20"))
+      assert.deepInclude(yield* applyAll(), { written: 0, held: 2 })
+      assert.deepStrictEqual(yield* materializer.retryPending, { settled: 0, held: 0 }, "not before its time")
+      for (const step of archiveSteps) yield* say(step, [[outreach(1)]])
+      changes.delete(tables.signals, signal(1))
+      yield* applyAll()
+      yield* endRests
+      assert.deepStrictEqual(yield* materializer.retryPending, { settled: 2, held: 0 })
+      assert.deepStrictEqual(yield* pendingKeys, [])
+      assert.deepStrictEqual(yield* rowsOf("select outreach_id from outreach.bit_scores"), [`(${outreach(2)})`])
     }))
 })

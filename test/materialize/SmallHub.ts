@@ -79,3 +79,6 @@ export const rowsOf = Effect.fnUntraced(function*(statement: string, parameters:
 })
 
 export const pendingKeys = rowsOf("select target, key from cdc.pending")
+
+/** As if the time had passed in which a row that somebody deleted is not inserted again. */
+export const endRests = Effect.flatMap(Postgres, ({ query }) => query("Ending rests", "update cdc.pending set since = now() where since > now()"))

@@ -33,7 +33,7 @@ const writeBadRecords: Fault["inflict"] = async (world, random) => {
 const jumpClock: Fault["inflict"] = (world, random) => world.setClock(-random.fraction() * 60)
 
 /**
- * A back-fill, and then its clean-up in one transaction while its scores are being written. The hub's other spokes may have taken to these
+ * A back-fill, and then its clean-up, in one transaction or in one for each table, while its scores are being written. The hub's other spokes may have taken to these
  * rows meanwhile, so that it may have to be done again; that it need not be for our sake is what `materialize/Archives` shows.
  */
 const archiveBurst: Fault["inflict"] = async (world, random) => {
@@ -46,8 +46,12 @@ const archiveBurst: Fault["inflict"] = async (world, random) => {
     [outreaches]
   )
   await pause(random.between(0, 4_000))
+  const isOneTransaction = random.chance(0.6)
+  const archive = async (of: ReadonlyArray<string>) => {
+    for (const steps of isOneTransaction ? [archiveSteps] : archiveSteps.map((step) => [step])) await world.queryTogether(steps, [of])
+  }
   for (let attempt = 1;; attempt++) {
-    const failure = await world.queryTogether(archiveSteps, [outreaches]).then(() => undefined, (error: Error & { code?: string }) => error)
+    const failure = await archive(outreaches).then(() => undefined, (error: Error & { code?: string }) => error)
     if (failure === undefined) return
     if (attempt === 10 || !fromCause("Archiving", failure).isRetryable) throw failure
   }

@@ -22,6 +22,8 @@ export interface SoakOptions {
   readonly minutes: number
   /** The same seed chooses the same faults and the same writes, if not their instants. */
   readonly seed: number
+  /** Nothing but this fault, by its name. */
+  readonly only?: string | undefined
   /** A line for a person, as it happens. */
   readonly tell: (line: string) => void
 }
@@ -41,9 +43,9 @@ export interface Verdict {
  * The product at work while everything around it, and itself, is killed, frozen and cut off at random; afterwards every topic is
  * held against a witness of its own (another slot, another plugin), against the tables, and the aggregates against the oracles.
  */
-export const soak = async ({ minutes, seed, tell }: SoakOptions): Promise<Verdict> => {
+export const soak = async ({ minutes, only, seed, tell }: SoakOptions): Promise<Verdict> => {
   const began = Date.now()
-  const world = await World.make(minutes < 5 ? 4_000 : 50_000)
+  const world = await World.make(minutes < 5 && only === undefined ? 4_000 : 50_000)
   const hub = hubAtWork(world.databaseUrl, seed)
   try {
     await hub.runPromise(prepare({ companies: 200, seed, badInput: true }))
@@ -53,7 +55,7 @@ export const soak = async ({ minutes, seed, tell }: SoakOptions): Promise<Verdic
     await hub.runPromise(Effect.flatMap(Activity, (activity) => activity.resume))
     tell(`two instances at work, seed ${seed}`)
 
-    const inflicted = await hurt(world, witness, { seed, until: Date.now() + minutes * 60_000, tell })
+    const inflicted = await hurt(world, witness, { deal: dealer(seed, only), seed, until: Date.now() + minutes * 60_000, tell })
     const healed = Date.now()
     await world.setClock(0)
     await hub.runPromise(Effect.flatMap(Activity, (activity) => activity.pause))
@@ -93,11 +95,10 @@ const hubAtWork = (databaseUrl: string, seed: number) =>
 const hurt = async (
   world: World.World,
   witness: Witness.Witness,
-  { seed, tell, until }: { readonly seed: number; readonly until: number; readonly tell: (line: string) => void }
+  { deal, seed, tell, until }: { readonly deal: () => Fault; readonly seed: number; readonly until: number; readonly tell: (line: string) => void }
 ): Promise<{ readonly count: number; readonly failures: ReadonlyArray<string> }> => {
   const random = seeded(seed, "faults")
   const failures: Array<string> = []
-  const deal = dealer(seed)
   let count = 0
   for (; Date.now() < until; count++) {
     const fault = deal()
@@ -110,11 +111,12 @@ const hurt = async (
 }
 
 /** Deals faults as cards, and shuffles when the last is dealt: a soak of some minutes has each of them, whatever the seed. */
-export const dealer = (seed: number): (() => Fault) => {
+export const dealer = (seed: number, only?: string): (() => Fault) => {
   const random = seeded(seed, "deck")
+  const all = faults.filter(({ name }) => only === undefined || name === only)
   let deck: Array<Fault> = []
   return () => {
-    if (deck.length === 0) deck = faults.flatMap((fault) => Array.from({ length: fault.parts }, () => fault))
+    if (deck.length === 0) deck = all.flatMap((fault) => Array.from({ length: fault.parts }, () => fault))
     return deck.splice(random.between(0, deck.length - 1), 1)[0]!
   }
 }

@@ -2,7 +2,7 @@ import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { Postgres } from "../../../src/connections/Postgres.ts"
 import { run } from "../../materialize/Running.ts"
-import { fresh, outreach, outreachRow, rowsOf, signal, signalRow, tables } from "../../materialize/SmallHub.ts"
+import { endRests, fresh, outreach, outreachRow, rowsOf, signal, signalRow, tables } from "../../materialize/SmallHub.ts"
 import { Changes } from "../../support/Changes.ts"
 import { telling } from "../../support/Telling.ts"
 import * as TestHub from "../../support/TestHub.ts"
@@ -167,11 +167,13 @@ layer(TestHub.layer, { excludeTestServices: true })("bit-scores", (it) => {
       yield* fresh
       const { query } = yield* Postgres
       const changes = new Changes(1)
-      const { applyAll } = yield* run("bit-scores", changes, { now: () => start })
+      const { applyAll, materializer } = yield* run("bit-scores", changes, { now: () => start })
       const deleteRow = Effect.gen(function*() {
         yield* query("Deleting", "delete from outreach.bit_scores")
         changes.delete(tables.scores, outreach(1))
         yield* applyAll()
+        yield* endRests
+        yield* materializer.retryPending
         return yield* score
       })
       changes.append(tables.signals, "c", signal(1), signalRow(1))
