@@ -1,6 +1,9 @@
+import { Effect } from "effect"
 import { assert, describe, it } from "vitest"
 import { render as renderStatus } from "../../src/cli/Status.ts"
 import { Lsn } from "../../src/domain/Lsn.ts"
+import * as Metrics from "../../src/observability/Metrics.ts"
+import * as SystemMetrics from "../../src/run/SystemMetrics.ts"
 import type { SystemReading } from "../../src/run/SystemReading.ts"
 import { assemble, idleParts, type Known, recordsBehind } from "../../src/run/SystemStatus.ts"
 
@@ -82,6 +85,25 @@ describe("the status of the system", () => {
     assert.deepInclude(interrupted!.replay, { recordsPerSecond: 0, secondsLeft: null })
     const shadow = { ...settings, pipelines: { ...settings.pipelines, modes: { p: "shadow" } } } as typeof settings
     assert.deepInclude(assemble(both, unknown, shadow).pipelines[0], { mode: "shadow", replay: null, lagRecords: 6, applied: 1, state: "lagging" })
+  })
+
+  it("is in the metrics under the pipeline's name: the lag of what it works on, and how far a replay is", async () => {
+    const live = { ...reading().pipelines[0]!, name: "measured" }
+    const both = reading({
+      pipelines: [live, { ...live, name: "measured@2", generation: 2, records_per_second: 3 }],
+      offsets: [{ pipeline: "measured", topic: "t", partition: 0, next_offset: 9n }, { pipeline: "measured@2", topic: "t", partition: 0, next_offset: 4n }],
+      members: new Map([["measured", 1], ["measured@2", 1]])
+    })
+    const enabled = { ...settings, pipelines: { ...settings.pipelines, enabled: ["measured"], modes: { measured: "live" } } } as typeof settings
+    await Effect.runPromise(SystemMetrics.record(both, assemble(both, unknown, enabled)))
+    const ours = (await Effect.runPromise(Metrics.text)).split("\n").filter((line) => line.includes('pipeline="measured'))
+    assert.deepStrictEqual(ours.filter((line) => /_lag_|_replay_/.test(line)).toSorted(), [
+      'cdc_pipeline_lag_records{pipeline="measured",topic="t",partition="0"} 1',
+      'cdc_replay_generation{pipeline="measured"} 2',
+      'cdc_replay_records_done{pipeline="measured"} 4',
+      'cdc_replay_records_per_second{pipeline="measured"} 3',
+      'cdc_replay_records{pipeline="measured"} 10'
+    ])
   })
 
   it("counts what a pipeline has not read, and nothing that is gone from the topic", () => {
