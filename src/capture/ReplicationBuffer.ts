@@ -12,6 +12,7 @@ export interface ReplicationConnection extends EventEmitter {
   /** Replaced when TLS starts, so always read anew. */
   readonly stream: Duplex
   readonly sendCopyFromChunk: (chunk: Buffer) => void
+  readonly endCopyFrom: () => void
 }
 
 type Taker = (taken: ReadonlyArray<WalMessage> | CaptureError) => void
@@ -149,17 +150,24 @@ export class ReplicationBuffer {
     this.#handOver()
   }
 
-  /** Tells the last position and waits until it has left this process, at most a second. */
+  /**
+   * Tells the last position, and ends the stream: the server says so once it has read that. Who only closes the connection may have what was
+   * told thrown away with what was sent and not read. Waits a second at most: a server in a huge transaction looks up rarely.
+   */
   async close(): Promise<void> {
     clearInterval(this.#statusTimer)
     this.sendStatus()
     this.#connection.off("copyData", this.#onCopyData)
     this.#connection.off("notice", this.#onNotice)
-    if (!this.#started || this.#failure !== undefined || !this.#connection.stream.writable) return
-    const written = Promise.withResolvers<void>()
-    const giveUp = setTimeout(written.resolve, 1_000)
-    this.#connection.stream.write("", () => written.resolve())
-    await written.promise
+    const { stream } = this.#connection
+    if (!this.#started || this.#failure !== undefined || !stream.writable) return
+    const ended = Promise.withResolvers<void>()
+    const giveUp = setTimeout(ended.resolve, 1_000)
+    this.#connection.once("readyForQuery", ended.resolve)
+    stream.once("close", ended.resolve)
+    this.#connection.endCopyFrom()
+    stream.resume()
+    await ended.promise
     clearTimeout(giveUp)
   }
 

@@ -4,7 +4,7 @@ import { PassThrough } from "node:stream"
 import { describe, expect, it } from "vitest"
 import { CaptureError } from "../../src/capture/CaptureError.ts"
 import { decode } from "../../src/capture/PgOutput.ts"
-import { ReplicationBuffer } from "../../src/capture/ReplicationBuffer.ts"
+import { ReplicationBuffer, type ReplicationConnection } from "../../src/capture/ReplicationBuffer.ts"
 import type { WalMessage } from "../../src/capture/WalMessage.ts"
 import { WalStretch } from "../../src/capture/WalStretch.ts"
 import { withTexts } from "./Texts.ts"
@@ -40,7 +40,9 @@ describe("stretches of the stream", () => {
 
 describe("the receiving end of the stream", () => {
   const connect = () => {
-    const connection = Object.assign(new EventEmitter(), { stream: new PassThrough(), sendCopyFromChunk: () => {} })
+    const connection: ReplicationConnection = Object.assign(new EventEmitter(), {
+      stream: new PassThrough(), sendCopyFromChunk: () => {}, endCopyFrom: () => void connection.emit("readyForQuery")
+    })
     const buffer = new ReplicationBuffer(connection, { maxBufferedBytes: 1_000_000, statusIntervalSeconds: 60, walSenderTimeoutSeconds: 60 })
     buffer.start()
     const receive = (message: Buffer) => connection.emit("copyData", { chunk: Buffer.concat([Buffer.from("w"), Buffer.alloc(24), message]) })
