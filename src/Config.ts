@@ -90,7 +90,7 @@ const log = Config.all({
 }).pipe(Config.nested("log"))
 
 const pipelines = Config.all({
-  enabled: list("enabled"),
+  enabled: list("enabled").pipe(Config.map((names) => names.filter((name) => name !== "none"))), // an empty variable is as none at all
   pendingRetrySeconds: Config.Finite("pendingRetrySeconds"),
   deadLetterBreaker: Config.all({
     moreThan: Config.Finite("moreThan"),

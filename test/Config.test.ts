@@ -82,6 +82,13 @@ describe("how values are written", () => {
   })
 })
 
+describe("the enabled pipelines", () => {
+  it.each([["none", []], ["a, b", ["a", "b"]]])("of %o", async (enabled, names) => {
+    const settings = await Effect.runPromise(Effect.provide(AppConfig, AppConfig.layerOf({ ...required, pipelines: { enabled } })))
+    expect(settings.pipelines.enabled).toEqual(names)
+  })
+})
+
 describe("the mode of a pipeline", () => {
   const modesOf = (pipelines: object) =>
     Effect.map(AppConfig, (settings) => settings.pipelines.modes).pipe(Effect.provide(AppConfig.layerOf({ ...required, pipelines })))

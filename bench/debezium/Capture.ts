@@ -68,7 +68,7 @@ export const launch = (command: ReadonlyArray<string>, { brokers, databaseUrl, e
       CDC_SOURCE_SLOT: name,
       CDC_SOURCE_PUBLICATION: name,
       CDC_SOURCE_TABLES: tables,
-      CDC_PIPELINES_ENABLED: ",", // none: the tables that they write are not here
+      CDC_PIPELINES_ENABLED: "none", // the tables that they write are not here
       LOG_LEVEL: "warn",
       ...environment
     },
