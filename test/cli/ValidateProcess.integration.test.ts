@@ -20,7 +20,7 @@ layer(Layer.mergeAll(TestDatabase.layer, TestTopics.layer), { excludeTestService
       const { admin, prefix } = yield* TestTopics
       yield* Effect.promise(() => database.query(`
         create schema outreach; create table outreach.send_log (send_log_id uuid, campaign_id uuid, status text);
-        create table outreach.campaigns (campaign_id uuid primary key, total_sent int)`))
+        create table outreach.campaigns (campaign_id uuid primary key, total_targeted int, total_sent int, total_opened int, total_clicked int, total_replied int, updated_at timestamptz)`))
       const wrong = { CDC_SOURCE_TABLES: "outreach.send_log, outreach.campaigns, outreach.gone", CDC_COLUMNS_EXCLUDE: "outreach.send_log.campaign_id" }
 
       const told = yield* cdc(["validate"], wrong)

@@ -18,6 +18,7 @@ layer(Layer.mergeAll(TestDatabase.layer, TestTopics.layer), { excludeTestService
       const environment = {
         ...TestConfig.environment(database, topics),
         CDC_SOURCE_TABLES: "public.t",
+        CDC_PIPELINES_ENABLED: "none",
         CDC_SOURCE_WAL_SENDER_TIMEOUT_SECONDS: "3",
         CDC_SOURCE_STATUS_INTERVAL_SECONDS: "1",
         CDC_KAFKA_PARTITIONS: "2",

@@ -22,7 +22,7 @@ const relation: Relation = { oid: 1, schema: "s", table: "wide", replicaIdentity
 
 const settings = { snapshot: { pieceBytes: 1 }, publish: { batchBytes } } as unknown as AppConfig["Service"]
 const state = { snapshotTables: { note: () => Effect.void } } as unknown as CaptureState
-const encoder = { encode: (_: unknown, __: bigint, into: Array<OutgoingRecord>) => void into.push({} as OutgoingRecord) } as unknown as RecordEncoder
+const encoder = { encode: (_: unknown, __: bigint, into: Array<OutgoingRecord>) => void into.push({} as OutgoingRecord), cutMemory: () => () => {} } as unknown as RecordEncoder
 
 /** A table without end, and a Kafka that takes so many sends and then no more. */
 const publish = Effect.fnUntraced(function*(sendsTaken: number, readRow: Effect.Effect<Chunk, PostgresError>) {
@@ -38,7 +38,7 @@ const publish = Effect.fnUntraced(function*(sendsTaken: number, readRow: Effect.
     relations: [relation], before: [], consistentPoint: Lsn(10n), lastOrder: 0, isFirstRecord: true, epoch: 1, state, encoder, sends,
     writer: { write: () => Effect.suspend(() => taken++ < sendsTaken ? Effect.void : Effect.andThen(Deferred.succeed(stuck, undefined), Effect.never)) }
   }).pipe(Effect.provideService(AppConfig, settings), Effect.provideService(Postgres, {} as unknown as Postgres["Service"])))
-  return { fiber, stuck: Deferred.await(stuck) }
+  return { fiber, stuck: Effect.raceFirst(Deferred.await(stuck), Fiber.join(fiber)) }
 })
 
 describe("the publisher of a snapshot", () => {
