@@ -22,9 +22,11 @@ export interface HubOutcome {
   readonly overwritten: number
   /** Keys of rows that somebody held, or that were too many for one transaction, by their table. */
   readonly held: ReadonlyMap<string, ReadonlyArray<string>>
+  /** To be the last thing before the commit: fails, to be tried again, if what was inserted must not commit any more. */
+  readonly lastLook: Effect.Effect<void, PostgresError>
 }
 
-export const nothingWritten: HubOutcome = { written: 0, orphans: 0, overwritten: 0, held: new Map() }
+export const nothingWritten: HubOutcome = { written: 0, orphans: 0, overwritten: 0, held: new Map(), lastLook: Effect.void }
 
 /** Writes what follows from state into the hub, with what there is to remember and to tell of it, in the caller's transaction; what can't be written now becomes pending. */
 export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
@@ -65,9 +67,9 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
       resting: [...resting],
       inserted: nothing,
       write: Effect.fnUntraced(function*(count: number) {
-        const { changed, held } = yield* writer.write(sql, changes.slice(0, count))
+        const { changed, held, mustStayAlone } = yield* writer.write(sql, changes.slice(0, count))
         yield* tell({ changed, equal })
-        return { written: changed.length, held }
+        return { written: changed.length, held, lastLook: mustStayAlone === true ? writer.makeSureAlone(sql) : undefined }
       })
     }
   })
@@ -128,20 +130,23 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
       yield* Holding.begin(sql)
       const [took, outcome] = yield* Effect.timed(Effect.gen(function*() {
         const held = new Map<string, ReadonlyArray<string>>()
+        const lastLooks: Array<Effect.Effect<void, PostgresError>> = []
         let written = 0
         for (const { parted: [now], plan } of parts) {
           const wrote = yield* plan.write(now.length)
           written += plan.inserted.written + wrote.written
           held.set(plan.table, wrote.held)
+          if (wrote.lastLook !== undefined) lastLooks.push(wrote.lastLook)
         }
         yield* pending.add(sql, held)
-        return { written, held }
+        return { written, held, lastLook: Effect.all(lastLooks, { discard: true }) }
       }))
       pace.wrote(parts.reduce((sum, { parted: [now] }) => sum + now.length, 0), Duration.toMillis(took))
       return {
         written: outcome.written,
         orphans: plans.reduce((sum, { orphans }) => sum + orphans, 0),
         overwritten: folded.overwritten,
+        lastLook: outcome.lastLook,
         held: new Map([...later].map(([table, keys]) => [table, [...outcome.held.get(table) ?? [], ...keys]]))
       }
     })
@@ -169,6 +174,8 @@ interface Written {
   readonly written: number
   /** Names, as in `pending`, of those that somebody holds. */
   readonly held: ReadonlyArray<string>
+  /** See `HubOutcome`. */
+  readonly lastLook?: Effect.Effect<void, PostgresError> | undefined
 }
 
 const nothing: Written = { written: 0, held: [] }

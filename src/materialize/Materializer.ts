@@ -88,7 +88,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
 
   const carryOut = (sql: Sql, work: Work) => Effect.flatten(foldWork(sql, work))
 
-  /** Counts what was done; an instance whose settings are not those that the state is made by is stopped here, uncommitted. */
+  /** The last step before the commit. Counts what was done; an instance whose settings are not those that the state is made by is stopped here, uncommitted. */
   const record = Effect.fnUntraced(function*(
     sql: Sql,
     applied: { readonly outcome: HubOutcome; readonly changes: number; readonly bad: number; readonly commitMicros: number | null }
@@ -101,6 +101,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       [generation.name, applied.outcome.written, applied.changes, applied.bad, applied.commitMicros, generation.number, hash, applied.outcome.overwritten]
     )
     if (recorded.length === 0) return yield* otherSettings(pipeline.name)
+    yield* applied.outcome.lastLook
   })
 
   /** Opens a transaction on this generation, see `enter`. */

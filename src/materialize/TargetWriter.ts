@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import type { Sql } from "../connections/Postgres.ts"
-import type { PostgresError } from "../connections/PostgresError.ts"
+import { PostgresError } from "../connections/PostgresError.ts"
 import * as RowKey from "../domain/RowKey.ts"
 import { quoteIdentifier, quoteLiteral } from "../domain/SqlIdentifier.ts"
 import * as TableName from "../domain/TableName.ts"
@@ -41,6 +41,8 @@ export interface WriteOutcome {
   readonly changed: ReadonlyArray<string>
   /** Keys of rows that somebody holds: to be tried again. */
   readonly held: ReadonlyArray<string>
+  /** Rows were inserted that may commit only if nobody else writes to the table by then, see `makeSureAlone`. */
+  readonly mustStayAlone?: boolean
 }
 
 /**
@@ -120,13 +122,15 @@ export const makeTargetWriter = (target: Target) => {
         return outcomeOf(changes, [...missing.length === 0 ? [] : yield* insertFree(sql, missing, { left: maxWaits }), ...yield* update(sql, present)])
       }
       if (yield* others.areWriting(sql)) return outcomeOf(changes, yield* update(sql, present))
-      yield* sql.query("Marking the way back", "savepoint writing")
       const inserted = yield* insertFree(sql, missing, { left: maxWaits })
-      const updated = yield* update(sql, present)
-      // Who has begun to write since did not see what was inserted. From here it is one step to the commit.
-      if (inserted.length === 0 || !(yield* others.areWriting(sql))) return outcomeOf(changes, [...inserted, ...updated])
-      yield* sql.query("Going back", "rollback to savepoint writing")
-      return outcomeOf(changes, [])
+      return { ...outcomeOf(changes, [...inserted, ...yield* update(sql, present)]), mustStayAlone: inserted.length > 0 }
+    }),
+
+    /** The last thing before the commit of what `mustStayAlone`: who has begun to write since did not see what was inserted. Then all is done again, without. */
+    makeSureAlone: Effect.fnUntraced(function*(sql: Sql): Effect.fn.Return<void, PostgresError> {
+      if (!(yield* others.areWriting(sql))) return
+      const table = TableName.format(target.table)
+      return yield* new PostgresError({ reason: "contended", code: "55P03", message: `Inserting into ${table}: somebody else has begun to write there; tried again without` })
     }),
 
     /** Deletes rows by key; those that somebody holds are left and named. */

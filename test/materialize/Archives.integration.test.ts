@@ -144,10 +144,11 @@ layer(TestHub.layer, { excludeTestServices: true })("archives of outreaches that
       const changes = new Changes(1)
       const say = yield* session
       const archiveAtTheWorstInstant = (doing: string) =>
-        doing !== "Keeping what was inserted" ? Effect.void : Effect.andThen(say("begin"), say(deleteScores, [[outreach(1)]]))
+        doing !== "Recording progress" ? Effect.void : Effect.andThen(say("begin"), say(deleteScores, [[outreach(1)]]))
       const postgres = telling(yield* Postgres, archiveAtTheWorstInstant)
       const { applyAll, materializer } = yield* run("bit-scores", changes).pipe(Effect.provideService(Postgres, postgres))
       changes.append(...signalOf(1, "10"))
+      assert.strictEqual((yield* Effect.flip(applyAll())).reason, "contended")
       assert.deepInclude(yield* applyAll(), { written: 0, held: 1 })
       for (const step of archiveSteps) yield* say(step, [[outreach(1)]])
       yield* say("commit")

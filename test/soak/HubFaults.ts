@@ -35,7 +35,8 @@ const jumpClock: Fault["inflict"] = (world, random) => world.setClock(-random.fr
 
 /**
  * A back-fill, and then its clean-up: in one transaction while its scores are being written, or in one for each table when they all are. The
- * hub's other spokes may have taken to these rows meanwhile, so that it may have to be done again; but never because of a score.
+ * hub's other spokes may have taken to these rows meanwhile, so that it may have to be done again. Because of a score that we inserted behind its back
+ * it is counted, and once at the most: what is left of that race (docs/guarantees.md, 7) does not meet one archive twice.
  */
 const archiveBurst: Fault["inflict"] = async (world, random) => {
   const outreaches = Array.from({ length: world.burstRows / rowsPerOutreach }, random.uuid)
@@ -51,11 +52,14 @@ const archiveBurst: Fault["inflict"] = async (world, random) => {
   const archive = async () => {
     for (const steps of isOneTransaction ? [archiveSteps] : oneByOne) await world.queryTogether(steps, [outreaches])
   }
+  let metScore = 0
   for (let attempt = 1;; attempt++) {
     const failure = await archive().then(() => undefined, (error: Error & { code?: string; table?: string }) => error)
-    if (failure === undefined) return
-    if (attempt === 10 || failure.table === "bit_scores" || !fromCause("Archiving", failure).isRetryable) throw failure
+    if (failure === undefined) break
+    if (failure.table === "bit_scores" && ++metScore > 1 || attempt === 10 || !fromCause("Archiving", failure).isRetryable) throw failure
   }
+  world.archives.done++
+  world.archives.metScore += metScore
 }
 
 /** Waits for that, but not for what may have been hurt a moment ago. */

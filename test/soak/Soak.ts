@@ -32,6 +32,7 @@ export interface Verdict {
   readonly faults: number
   readonly transactions: number
   readonly records: number
+  readonly archives: World.World["archives"]
   readonly seconds: number
   /** From the end of the last fault until everything was applied. */
   readonly recoverySeconds: number
@@ -67,6 +68,7 @@ export const soak = async ({ minutes, only, seed, tell }: SoakOptions): Promise<
       faults: inflicted.count,
       transactions: witness.ends.size,
       records: judged.records,
+      archives: world.archives,
       seconds: (Date.now() - began) / 1000,
       recoverySeconds,
       findings: [...inflicted.failures, ...settled, ...world.instances.flatMap(({ ends }) => ends.filter(isAlarming)), ...judged.findings]

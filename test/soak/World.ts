@@ -24,6 +24,8 @@ export interface World {
   readonly environment: Readonly<Record<string, string>>
   /** Rows that an archive of the hub changes in one transaction. */
   readonly burstRows: number
+  /** How many bursts were archived so far, and how many of them had to begin again because of a score that was inserted meanwhile. */
+  readonly archives: { done: number; metScore: number }
   /** The program of the instances, for what else is to go by their clock. */
   readonly program: string
   /** Sets the clock that rows are evaluated by so many days beside the real one. */
@@ -69,6 +71,7 @@ export const make = async (burstRows: number): Promise<World> => {
     brokers: kafka.brokers,
     environment,
     burstRows,
+    archives: { done: 0, metScore: 0 },
     program,
     setClock: async (days) => void await query("update soak.clock set ahead = $1 * interval '1 day'", [days]),
     produceForeign: async (topic, records) => {

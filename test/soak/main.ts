@@ -15,7 +15,7 @@ if (!(minutes > 0) || !Number.isInteger(seed) || (only !== undefined && !faults.
 const clock = () => new Date().toISOString().slice(11, 19)
 const verdict = await soak({ minutes, only, seed, tell: (line) => console.error(`${clock()}  ${line}`) })
 console.log(`seed ${seed}: ${verdict.faults} faults, ${verdict.transactions} transactions, ${verdict.records} records in ${Math.round(verdict.seconds)} s; ` +
-  `settled ${verdict.recoverySeconds.toFixed(1)} s after the last fault`)
+  `${verdict.archives.done} bursts archived, ${verdict.archives.metScore} begun again because of a score; settled ${verdict.recoverySeconds.toFixed(1)} s after the last fault`)
 for (const finding of verdict.findings) console.log(`  ${finding}`)
 console.log(verdict.findings.length === 0 ? "nothing lost, nothing twice, no differences" : `${verdict.findings.length} findings`)
 process.exit(verdict.findings.length === 0 ? 0 : 1)
