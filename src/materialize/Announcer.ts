@@ -7,8 +7,14 @@ import type { Group } from "./Pipeline.ts"
 import type { StateTables } from "./StateTables.ts"
 import type { WantedRow } from "./TargetWriter.ts"
 
-/** Tells of rows, once it is known which were written and which were as wanted. */
-type Tell = (rows: { readonly changed: ReadonlyArray<string>; readonly equal: ReadonlyArray<string> }) => Effect.Effect<void, PostgresError>
+interface Announcing {
+  /** Tells of rows, once it is known which were written and which were as wanted. */
+  readonly tell: (rows: { readonly changed: ReadonlyArray<string>; readonly equal: ReadonlyArray<string> }) => Effect.Effect<void, PostgresError>
+  /** Whether a row of this key was ever seen: of each that is, something is remembered. */
+  readonly wasThere: (key: string) => boolean
+}
+
+const nothing: Announcing = { tell: () => Effect.void, wasThere: () => false }
 
 /**
  * Announces the rows of a group in the transaction that writes them. What was told before is read before the hub's rows are held. Rows that
@@ -18,10 +24,10 @@ export const makeAnnouncer = (tables: StateTables, pipeline: string, group: Grou
   const { announce } = group
   const store = makeAnnouncedStore(tables, pipeline, group)
 
-  const begin = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>): Effect.fn.Return<Tell, PostgresError> {
-    if (announce === undefined || rows.length === 0) return () => Effect.void
+  const begin = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedRow>): Effect.fn.Return<Announcing, PostgresError> {
+    if (announce === undefined || rows.length === 0) return nothing
     const told = yield* store.read(sql, rows.map(({ key }) => key))
-    return ({ changed, equal }) => {
+    const tell: Announcing["tell"] = ({ changed, equal }) => {
       const [written, asTheyWere] = [new Set(changed), new Set(equal)]
       const news = rows.flatMap(({ columns, key, now, standing }) => {
         const isThere = written.has(key) || asTheyWere.has(key)
@@ -30,6 +36,7 @@ export const makeAnnouncer = (tables: StateTables, pipeline: string, group: Grou
       })
       return store.tell(sql, news)
     }
+    return { tell, wasThere: (key) => told.has(key) }
   })
 
   return { begin }

@@ -10,7 +10,7 @@ import { makeMirrorWriter, type MirrorWriter, type WantedMirror } from "./Mirror
 import { makePendingKeys } from "./PendingKeys.ts"
 import type { Pipeline } from "./Pipeline.ts"
 import type { StateTables } from "./StateTables.ts"
-import { type Cell, makeTargetWriter, type WantedRow } from "./TargetWriter.ts"
+import { type Cell, makeTargetWriter, type PlannedChange, type WantedRow } from "./TargetWriter.ts"
 
 /** What became of the hub's rows. */
 export interface HubOutcome {
@@ -45,26 +45,21 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
       [pipeline.name, newlyManaged.map(({ group }) => TableName.format(pipeline.groups[group]!.target.table)), newlyManaged.map(({ key }) => key)]
     )
 
-  /** Those of the missing rows that are not to be inserted yet; those that have just gone begin their rest. */
-  const restingOf = Effect.fnUntraced(function*(sql: Sql, name: string, missing: ReadonlyArray<string>, gone: ReadonlyArray<GroupKey>): Effect.fn.Return<ReadonlySet<string>, PostgresError> {
-    const { target: { restSeconds = 0, table } } = pipeline.groups[name]!
-    if (restSeconds === 0 || missing.length === 0) return new Set()
-    const justGone = new Set(gone.flatMap(({ group, key }) => group === name ? [key] : []))
-    yield* pending.add(sql, new Map([[TableName.format(table), missing.filter((key) => justGone.has(key))]]), restSeconds)
-    return new Set(yield* pending.resting(sql, TableName.format(table), missing))
-  })
-
-  const planGroup = Effect.fnUntraced(function*(sql: Sql, name: string, rows: ReadonlyArray<WantedRow>, gone: ReadonlyArray<GroupKey>): Effect.fn.Return<Plan, PostgresError> {
-    const tell = yield* announcers.get(name)!.begin(sql, rows)
+  const planGroup = Effect.fnUntraced(function*(sql: Sql, name: string, rows: ReadonlyArray<WantedRow>, hasRested: (target: string, key: string) => boolean): Effect.fn.Return<Plan, PostgresError> {
+    const { tell, wasThere } = yield* announcers.get(name)!.begin(sql, rows)
     const writer = writers.get(name)!
+    const table = TableName.format(writer.target.table)
     const { changes: all, equal, orphans } = yield* writer.plan(sql, rows)
-    const resting = yield* restingOf(sql, name, all.flatMap(({ isMissing, key }) => isMissing ? [key] : []), gone)
-    const changes = all.filter(({ key }) => !resting.has(key))
+    const { restSeconds = 0 } = writer.target
+    const mustRest = ({ isMissing, key }: PlannedChange) => isMissing && restSeconds > 0 && wasThere(key) && !hasRested(table, key)
+    const changes = all.filter((change) => !mustRest(change))
+    const resting = changes.length === all.length ? [] : all.filter(mustRest).map(({ key }) => key)
+    yield* pending.add(sql, new Map([[table, resting]]), { rested: () => true, seconds: restSeconds })
     return {
-      table: TableName.format(writer.target.table),
+      table,
       keys: changes.map(({ key }) => key),
       orphans: orphans.length,
-      resting: [...resting],
+      resting,
       inserted: nothing,
       write: Effect.fnUntraced(function*(count: number) {
         const { changed, held, mustStayAlone } = yield* writer.write(sql, changes.slice(0, count))
@@ -115,17 +110,20 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
     }),
 
     /**
-     * To be called last in its transaction. `gone`: groups whose row somebody deleted. All that can be found out, and what must wait for another transaction, is known and noted
+     * To be called last in its transaction. All that can be found out, and what must wait for another transaction, is known and noted
      * before the first row of the hub is held; from then on there is nothing but the writing, what tells of it, and the keys of rows that were held.
      */
-    write: Effect.fnUntraced(function*(sql: Sql, folded: Folded, gone: ReadonlyArray<GroupKey>): Effect.fn.Return<HubOutcome, PostgresError> {
+    write: Effect.fnUntraced(function*(sql: Sql, folded: Folded, rested: ReadonlyArray<GroupKey>): Effect.fn.Return<HubOutcome, PostgresError> {
+      const restedIn = Map.groupBy(rested, ({ group }) => TableName.format(pipeline.groups[group]!.target.table))
+      const restedKeys = new Map([...restedIn].map(([table, ofTable]) => [table, new Set(ofTable.map(({ key }) => key))]))
+      const hasRested = (table: string, key: string) => restedKeys.get(table)?.has(key) === true
       yield* remember(sql, folded)
-      const plans = yield* Effect.forEach([...folded.rows], ([name, rows]) => planGroup(sql, name, rows, gone))
+      const plans = yield* Effect.forEach([...folded.rows], ([name, rows]) => planGroup(sql, name, rows, hasRested))
       if (mirror !== undefined && folded.mirrors.length > 0) plans.push(yield* planMirrors(sql, mirror, folded.mirrors))
       const allow = Holding.makeAllowance(pace.rows)
       const parts = plans.map((plan) => ({ plan, parted: allow(plan.keys) }))
       const later = new Map(parts.map(({ parted: [, later], plan }) => [plan.table, [...plan.resting, ...plan.inserted.held, ...later]]))
-      yield* pending.add(sql, later)
+      yield* pending.add(sql, later, { rested: hasRested })
 
       yield* Holding.begin(sql)
       const [took, outcome] = yield* Effect.timed(Effect.gen(function*() {
@@ -138,7 +136,7 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
           held.set(plan.table, wrote.held)
           if (wrote.lastLook !== undefined) lastLooks.push(wrote.lastLook)
         }
-        yield* pending.add(sql, held)
+        yield* pending.add(sql, held, { rested: hasRested })
         return { written, held, lastLook: Effect.all(lastLooks, { discard: true }) }
       }))
       pace.wrote(parts.reduce((sum, { parted: [now] }) => sum + now.length, 0), Duration.toMillis(took))

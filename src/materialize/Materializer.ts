@@ -15,7 +15,7 @@ import { noteRetried, type Reread, type Retried, retriable, spokenBy } from "./L
 import { makeLetterStore } from "./LetterStore.ts"
 import { parseMirrorKey } from "./MirrorWriter.ts"
 import { admit, makePause, recordsOf } from "./Pause.ts"
-import { makePendingKeys } from "./PendingKeys.ts"
+import { type KeysByTarget, makePendingKeys } from "./PendingKeys.ts"
 import type { Pipeline, TriggerSource } from "./Pipeline.ts"
 import type { PipelineError } from "./PipelineError.ts"
 import { settingsHash } from "./SettingsHash.ts"
@@ -83,7 +83,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
     const now = yield* clock(sql)
     const folded = yield* fold(sql, work, generation.isLive ? asOf(now) : asStored(now))
     if (!generation.isLive) return Effect.succeed(nothingWritten)
-    return hub.write(sql, folded, work.gone)
+    return hub.write(sql, folded, work.rested)
   })
 
   const carryOut = (sql: Sql, work: Work) => Effect.flatten(foldWork(sql, work))
@@ -126,7 +126,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
     const bad = [...batches.flatMap((batch) => batch.unreadable), ...reading.bad]
     const admitted = yield* admit(sql, pipeline.name, pause, breaker, batches.flatMap((batch, index) => recordsOf(batch, read[index]!.changes)), bad)
     if (bad.length > 0) yield* options.setAside(bad)
-    const writeHub = yield* foldWork(sql, { ...noWork, entries: reading.entries, links: reading.links, groups: reading.triggered, gone: reading.gone })
+    const writeHub = yield* foldWork(sql, { ...noWork, entries: reading.entries, links: reading.links, groups: reading.triggered })
     yield* letters.note(sql, bad)
     yield* letters.supersede(sql, () => spokenBy(changes.map(({ change }) => change), reading))
     yield* checkpoint.advance(sql, read.map(({ end }) => end))
@@ -160,7 +160,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       const found = retriable(rereads, open)
       const source = topics.indexOf(place.topic)
       const reading = readSources(found.changes.map((change) => ({ source, change })))
-      const writeHub = yield* foldWork(sql, { ...noWork, entries: reading.entries, links: reading.links, groups: reading.triggered, gone: reading.gone })
+      const writeHub = yield* foldWork(sql, { ...noWork, entries: reading.entries, links: reading.links, groups: reading.triggered })
       const { applied, stillBad } = yield* noteRetried(sql, letters, place, found, reading)
       const outcome = yield* writeHub
       yield* record(sql, { outcome, changes: applied, bad: 0, commitMicros: null })
@@ -170,14 +170,14 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
   /** Tries some pending keys again, the oldest first; says how many are settled. Any number of instances may do this at once. */
   const retryPending: Effect.Effect<{ readonly settled: number; readonly held: number }, PostgresError | PipelineError> = inGeneration(
     Effect.fnUntraced(function*(sql) {
-      const taken = yield* pending.take(sql, hub.rowsAtOnce)
+      const { keys: taken, rested: haveRested } = yield* pending.take(sql, hub.rowsAtOnce)
       if (taken.size === 0) return { settled: 0, held: 0 }
-      const groups = Object.entries(pipeline.groups).flatMap(([group, { target }]) =>
-        (taken.get(TableName.format(target.table)) ?? []).map((key) => ({ group, key }))
+      const groupsOf = (keys: KeysByTarget) => Object.entries(pipeline.groups).flatMap(([group, { target }]) =>
+        (keys.get(TableName.format(target.table)) ?? []).map((key) => ({ group, key }))
       )
       const mirrors = pipeline.mirror === undefined ? [] : (taken.get(TableName.format(pipeline.mirror.target.table)) ?? []).map(parseMirrorKey)
       if (mirrors.length > 0) yield* checkpoint.hold(sql) // a mirror row has no lock of its own but its partition's
-      const writeHub = yield* foldWork(sql, { ...noWork, groups, mirrors })
+      const writeHub = yield* foldWork(sql, { ...noWork, groups: groupsOf(taken), rested: groupsOf(haveRested), mirrors })
       yield* pending.forget(sql, taken)
       const outcome = yield* writeHub
       yield* record(sql, { outcome, changes: 0, bad: 0, commitMicros: null })
@@ -197,7 +197,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       const { cells, folded, next } = yield* comparison.page(sql, yield* clock(sql), at)
       yield* hub.remember(sql, folded)
       const differing = new Map([...cells].map(([target, ofTarget]) => [target, [...new Set(ofTarget.map(({ key }) => key))]]))
-      yield* pending.add(sql, differing)
+      yield* pending.add(sql, differing, { rested: () => true })
       yield* pending.settleEverything(sql, next === undefined ? undefined : { ...next, differing: at.differing + count(differing) })
       return next !== undefined
     })

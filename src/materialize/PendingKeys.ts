@@ -5,39 +5,29 @@ import { beginning, type Cursor } from "./Comparison.ts"
 import type { StateTables } from "./StateTables.ts"
 
 /** Keys by target table. */
-type KeysByTarget = ReadonlyMap<string, ReadonlyArray<string>>
+export type KeysByTarget = ReadonlyMap<string, ReadonlyArray<string>>
 
 /**
  * Keys whose row could not be written because the hub held it. They commit with the batch that would have written them, and
  * are tried again until they are written: the aggregate is late for them, never wrong for good.
  */
 export const makePendingKeys = (tables: StateTables, pipeline: string) => ({
-  /** `seconds`: not to be tried before. */
-  add: (sql: Sql, held: KeysByTarget, seconds = 0) => {
+  /** `rested`: those whose row is to be inserted even if it was there and is missing; `seconds`: not to be tried before. What is pending already stays so. */
+  add: (sql: Sql, held: KeysByTarget, { rested = () => false, seconds = 0 }: { readonly rested?: (target: string, key: string) => boolean; readonly seconds?: number } = {}) => {
     const { keys, targets } = flat(held)
     return keys.length === 0 ? Effect.void : sql.query(
       "Noting pending keys",
-      `insert into ${tables.pending} (pipeline, target, key, since) select $1, n.*, now() + $4 * interval '1 second' from unnest($2::text[], $3::text[]) n on conflict do nothing`,
-      [pipeline, targets, keys, seconds]
+      `insert into ${tables.pending} (pipeline, target, key, rested, since) select $1, n.*, now() + $5 * interval '1 second'
+       from unnest($2::text[], $3::text[], $4::boolean[]) n on conflict do nothing`,
+      [pipeline, targets, keys, keys.map((key, index) => rested(targets[index]!, key)), seconds]
     )
   },
-
-  /** Which of these are not to be tried yet. */
-  resting: (sql: Sql, target: string, keys: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, PostgresError> =>
-    keys.length === 0 ? Effect.succeed([]) : Effect.map(
-      sql.query<{ key: string }>(
-        "Looking for keys that wait",
-        `select key from ${tables.pending} where pipeline = $1 and target = $2 and key = any($3::text[]) and since > now()`,
-        [pipeline, target, keys]
-      ),
-      (rows) => rows.map(({ key }) => key)
-    ),
 
   /** Every group of a kind. */
   addEvery: (sql: Sql, target: string, group: string) =>
     sql.query(
       "Noting pending keys",
-      `insert into ${tables.pending} (pipeline, target, key) select $1, $2, key from ${tables.groups} where group_name = $3
+      `insert into ${tables.pending} (pipeline, target, key, rested) select $1, $2, key, true from ${tables.groups} where group_name = $3
        order by key on conflict do nothing`,
       [pipeline, target, group]
     ),
@@ -66,15 +56,15 @@ export const makePendingKeys = (tables: StateTables, pipeline: string) => ({
       ? sql.query("Noting that all is compared", `delete from ${tables.pending} where pipeline = $1 and target = '${everything}'`, [pipeline])
       : sql.query("Noting what is compared", `update ${tables.pending} set key = $2 where pipeline = $1 and target = '${everything}'`, [pipeline, textOf(left)]),
 
-  /** Locks some of the oldest that nobody else is trying: no more than one transaction may write, so that none is put off untried. */
-  take: (sql: Sql, limit: number): Effect.Effect<KeysByTarget, PostgresError> =>
+  /** Locks some of the oldest that nobody else is trying: no more than one transaction may write, so that none is put off untried. `rested`: some of them. */
+  take: (sql: Sql, limit: number): Effect.Effect<{ readonly keys: KeysByTarget; readonly rested: KeysByTarget }, PostgresError> =>
     Effect.map(
-      sql.query<{ target: string; key: string }>(
+      sql.query<{ target: string; key: string; rested: boolean }>(
         "Taking pending keys",
-        `select target, key from ${tables.pending} where pipeline = $1 and target <> '${everything}' and since <= now() order by since limit $2 for update skip locked`,
+        `select target, key, rested from ${tables.pending} where pipeline = $1 and target <> '${everything}' and since <= now() order by since limit $2 for update skip locked`,
         [pipeline, limit]
       ),
-      (rows) => new Map([...Map.groupBy(rows, ({ target }) => target)].map(([target, ofTarget]) => [target, ofTarget.map(({ key }) => key)]))
+      (rows) => ({ keys: byTarget(rows), rested: byTarget(rows.filter(({ rested }) => rested)) })
     ),
 
   /**
@@ -105,6 +95,9 @@ const parse = (text: string): Everything => {
   const [part, differing] = text.split(" ", 2) as [string, string]
   return { part: Number(part), differing: Number(differing), last: text.slice(part.length + differing.length + 2) }
 }
+
+const byTarget = (rows: ReadonlyArray<{ readonly target: string; readonly key: string }>): KeysByTarget =>
+  new Map([...Map.groupBy(rows, ({ target }) => target)].map(([target, ofTarget]) => [target, ofTarget.map(({ key }) => key)]))
 
 /** Sorted, as `addEvery` is: two that note the same keys wait for each other, and never in a circle. */
 const flat = (byTarget: KeysByTarget): { readonly targets: ReadonlyArray<string>; readonly keys: ReadonlyArray<string> } => {

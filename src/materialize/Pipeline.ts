@@ -155,7 +155,7 @@ export interface Target {
   readonly parent?: { readonly table: TableName; readonly column: string }
   /** Rows that a row of ours stands on, by a column that holds its key: while somebody has all of them locked, to delete them, none is inserted. */
   readonly backing?: { readonly table: TableName; readonly column: string }
-  /** A row that somebody deleted, as a `disappear` trigger tells, is not inserted again for so long: that may be an archive's beginning. */
+  /** Of a group that announces: a row that was there and is missing is not inserted again for so long, since that may be an archive's beginning. */
   readonly restSeconds?: number
 }
 

@@ -12,14 +12,14 @@ export interface Work {
   readonly links: ReadonlyMap<string, LinkWrite>
   /** Groups to be rendered again though nothing is contributed to them. */
   readonly groups: ReadonlyArray<GroupKey>
-  /** Groups whose row somebody deleted. */
-  readonly gone: ReadonlyArray<GroupKey>
+  /** Groups whose row, if it was there and is missing, has been left so for long enough. */
+  readonly rested: ReadonlyArray<GroupKey>
   /** Entries whose mirror row is to be written again. */
   readonly mirrors: ReadonlyArray<{ readonly source: number; readonly key: string }>
 }
 
 /** To be filled in: nothing to do. */
-export const noWork: Work = { entries: new Map(), links: new Map(), groups: [], gone: [], mirrors: [] }
+export const noWork: Work = { entries: new Map(), links: new Map(), groups: [], rested: [], mirrors: [] }
 
 /** An entry before and after: what it contributed is taken back, what it contributes now is added. */
 export interface Replacement {

@@ -24,8 +24,6 @@ export interface Reading {
   readonly entries: ReadonlyMap<string, EntryChange>
   readonly links: ReadonlyMap<string, LinkWrite>
   readonly triggered: ReadonlyArray<GroupKey>
-  /** Of these, those whose row somebody deleted. */
-  readonly gone: ReadonlyArray<GroupKey>
   readonly bad: ReadonlyArray<BadRecord>
 }
 
@@ -41,7 +39,6 @@ export const makeSourceReader = (pipeline: Pipeline) => {
     const entries = new Map<string, EntryChange>()
     const links = new Map<string, LinkWrite>()
     const triggered: Array<GroupKey> = []
-    const gone: Array<GroupKey> = []
     const bad: Array<BadRecord> = []
 
     for (const { change, source: index } of changes) {
@@ -54,10 +51,7 @@ export const makeSourceReader = (pipeline: Pipeline) => {
         continue
       }
       if (source.kind === "trigger") {
-        if (!isTriggered(source, change)) continue
-        const group = { group: source.group, key }
-        triggered.push(group)
-        if (source.on === "disappear") gone.push(group)
+        if (isTriggered(source, change)) triggered.push({ group: source.group, key })
         continue
       }
       const decoded = change.kind === "upsert" ? decoders[index]!(change.row) : Result.succeed(null)
@@ -83,7 +77,7 @@ export const makeSourceReader = (pipeline: Pipeline) => {
         isRead: change.kind === "upsert" && change.isRead
       })
     }
-    return { entries, links, triggered, gone, bad }
+    return { entries, links, triggered, bad }
   }
 }
 

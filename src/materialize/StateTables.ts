@@ -63,7 +63,10 @@ export const sharedDdl = (schema: string): ReadonlyArray<string> => {
       updated_at timestamptz not null default now(),
       primary key (pipeline, topic, partition)) with (fillfactor = 50)`,
     `create table if not exists ${inSchema("pending")} (
-      pipeline text, target text, key text, since timestamptz not null default now(), primary key (pipeline, target, key))`,
+      pipeline text, target text, key text,
+      since timestamptz not null default now(), -- not tried before
+      primary key (pipeline, target, key))`,
+    `alter table ${inSchema("pending")} add column if not exists rested boolean not null default false`, // its row is to be inserted even if it was there and is missing
     `create table if not exists ${inSchema("managed")} (
       pipeline text, target text, key text, primary key (pipeline, target, key))`,
     `create table if not exists ${inSchema("surrogates")} (

@@ -115,6 +115,8 @@ layer(TestHub.layer, { excludeTestServices: true })("announcements", (it) => {
       yield* query("Inserting", "insert into outreach.outreach (outreach_id, sovereign_id) select $1, company_unique_id from cl.company_identity limit 1", [outreach(1)])
       changes.append(tables.outreach, "c", outreach(1), outreachRow(1))
       yield* applyAll()
+      yield* endRests
+      yield* materializer.retryPending
       assert.deepStrictEqual(inShort(yield* told), ["HOT>BURNING signal c2"])
     }).pipe(Effect.scoped))
 

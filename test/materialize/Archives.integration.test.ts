@@ -179,4 +179,24 @@ layer(TestHub.layer, { excludeTestServices: true })("archives of outreaches that
       assert.deepStrictEqual(yield* pendingKeys, [])
       assert.deepStrictEqual(yield* rowsOf("select outreach_id from outreach.bit_scores"), [`(${outreach(2)})`])
     }))
+
+  it.effect("in several transactions are not met by a score that waited for the first of them, before anything is told of that", () =>
+    Effect.gen(function*() {
+      yield* fresh
+      yield* fill(1)
+      const changes = new Changes(1)
+      const { applyAll, materializer } = yield* run("bit-scores", changes, { now: () => 1_767_225_600_000_000n }) // as its signals are made
+      const say = yield* session
+      changes.append(...signalOf(1, "10"))
+      assert.deepInclude(yield* applyAll(), { written: 1, held: 0 })
+      yield* say("begin")
+      yield* say(deleteScores, [[outreach(1)]])
+      changes.append(...signalOf(1, "20"))
+      assert.deepInclude(yield* applyAll(), { written: 0, held: 1 })
+      yield* say("commit")
+      assert.deepStrictEqual(yield* materializer.retryPending, { settled: 0, held: 1 }, "it was there, and rests now")
+      assert.deepStrictEqual(yield* materializer.retryPending, { settled: 0, held: 0 }, "not before its time")
+      for (const step of archiveSteps) yield* say(step, [[outreach(1)]])
+      assert.deepStrictEqual(yield* rowsOf("select count(*) from outreach.bit_scores"), ["(0)"])
+    }))
 })
