@@ -1,19 +1,10 @@
-import type { EventEmitter } from "node:events"
-import type { Duplex } from "node:stream"
 import * as Lsn from "../domain/Lsn.ts"
 import { CaptureError } from "./CaptureError.ts"
 import * as PgOutput from "./PgOutput.ts"
 import { resnapshot } from "../domain/Remedy.ts"
+import type { ReplicationConnection } from "./ReplicationConnection.ts"
 import type { WalMessage } from "./WalMessage.ts"
 import { WalStretch } from "./WalStretch.ts"
-
-/** `pg`'s connection below its client. */
-export interface ReplicationConnection extends EventEmitter {
-  /** Replaced when TLS starts, so always read anew. */
-  readonly stream: Duplex
-  readonly sendCopyFromChunk: (chunk: Buffer) => void
-  readonly endCopyFrom: () => void
-}
 
 type Taker = (taken: ReadonlyArray<WalMessage> | CaptureError) => void
 

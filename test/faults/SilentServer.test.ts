@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventEmitter } from "node:events"
 import { CaptureError } from "../../src/capture/CaptureError.ts"
-import { ReplicationBuffer, type ReplicationConnection } from "../../src/capture/ReplicationBuffer.ts"
+import { ReplicationBuffer } from "../../src/capture/ReplicationBuffer.ts"
+import type { ReplicationConnection } from "../../src/capture/ReplicationConnection.ts"
 
 /** A server at the end of a connection that never breaks: it answers a status that asks for it, or is gone without a word. */
 class Server extends EventEmitter {
