@@ -55,7 +55,7 @@ describe("the slot", () => {
     withCapture(items, (capture) =>
       Effect.gen(function*() {
         yield* Fiber.interrupt(yield* start(capture))
-        yield* Effect.promise(() => capture.topics.admin.deleteTopics({ topics: [`${capture.topics.prefix}.cdc.journal`] }))
+        yield* Effect.promise(() => capture.topics.remove([`${capture.topics.prefix}.cdc.journal`]))
         yield* capture.sql("alter table cdc.capture drop column publication_xmin")
         const refused = yield* Effect.flip(Fiber.join(yield* capture.start))
         assert.match(refused.message, /cdc\.journal: run `cdc setup`/)

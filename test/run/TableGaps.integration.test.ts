@@ -14,13 +14,6 @@ const name = TableName.TableName("public", "people")
 
 const repair = (capture: CaptureUnderTest) => capture.provide(TableRepair.repair(name))
 
-/** Kafka answers before the topic is gone. */
-const deleted = ({ topics: { admin } }: CaptureUnderTest, topic: string) =>
-  Effect.promise(async () => {
-    await admin.deleteTopics({ topics: [topic] })
-    while ((await admin.listTopics()).includes(topic));
-  })
-
 const publication = (capture: CaptureUnderTest) => `cdc_${capture.database.name}`
 
 describe("a captured table of which changes may be missing", () => {
@@ -92,7 +85,7 @@ describe("a captured table of which changes may be missing", () => {
       Effect.gen(function*() {
         const { fiber, gapOf, none } = yield* startObserved(capture)
         const topic = `${capture.topics.prefix}.public.people`
-        yield* deleted(capture, topic)
+        yield* Effect.promise(() => capture.topics.remove([topic]))
         assert.match((yield* gapOf("public.people")).why, /topic .*\.public\.people is gone/)
         yield* capture.sql("insert into public.people values (22, 'nowhere to go')", "delete from public.people where id = 2")
         yield* capture.caughtUp
@@ -111,7 +104,7 @@ describe("a captured table of which changes may be missing", () => {
         const { fiber, gapOf, none, observed } = yield* startObserved(capture)
         yield* Fiber.interrupt(fiber)
         const topic = `${capture.topics.prefix}.public.people`
-        yield* deleted(capture, topic)
+        yield* Effect.promise(() => capture.topics.remove([topic]))
         yield* capture.setup
         const remade = yield* Effect.forkChild(gapOf("public.people"), { startImmediately: true })
         const second = yield* observed(capture.start)
@@ -148,7 +141,7 @@ describe("a captured table of which changes may be missing", () => {
         yield* Effect.promise(() => capture.topics.admin.createPartitions({ topicPartitions: [{ topic, count: 9 }] }))
         const error = yield* Effect.flip(Fiber.join(fiber))
         assert.match(error.message, /public\.people has 9 partitions.*delete it, run `cdc setup`.*`cdc snapshot`/)
-        yield* deleted(capture, topic)
+        yield* Effect.promise(() => capture.topics.remove([topic]))
         yield* capture.setup
         const { gapOf } = yield* startObserved(capture)
         assert.match((yield* gapOf("public.people")).why, /was deleted and made again/)

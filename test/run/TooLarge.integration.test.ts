@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch } from "effect"
-import kafkajs from "kafkajs"
 import { unavailableValue } from "../../src/domain/UnavailableValue.ts"
 import * as CaptureObserver from "../../src/run/CaptureObserver.ts"
 import { type CaptureUnderTest, disorder, envelope, finalState, withCapture } from "./CaptureFixture.ts"
@@ -100,13 +99,7 @@ describe("records that are too large for their topic", () => {
         capture.gate = () => Effect.andThen(held.open, gate.await)
         yield* capture.sql(insert(2, 2, 64_000))
         yield* held.await
-        yield* Effect.promise(() => capture.topics.admin.alterConfigs({
-          validateOnly: false,
-          resources: [{
-            type: kafkajs.ConfigResourceTypes.TOPIC, name: topicOf(capture),
-            configEntries: [{ name: "cleanup.policy", value: "compact" }, { name: "max.message.bytes", value: "20000" }]
-          }]
-        }))
+        yield* Effect.promise(() => capture.topics.limit(topicOf(capture), 20_000))
         yield* gate.open
         yield* capture.caughtUp
         assert.strictEqual(String((yield* rowOf(capture, 1))!.body).length, 64_000)

@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
-import kafkajs from "kafkajs"
 import { AppConfig } from "../../src/Config.ts"
 import { Kafka } from "../../src/connections/Kafka.ts"
 import { Postgres } from "../../src/connections/Postgres.ts"
@@ -156,7 +155,7 @@ describe("validate", () => {
   it.live("compares the topics with the configuration", () =>
     withCapture(people, (capture) =>
       Effect.gen(function*() {
-        const { admin, create, prefix } = capture.topics
+        const { create, prefix, set } = capture.topics
         yield* Effect.promise(() => create([
           { topic: `${prefix}.public.people`, numPartitions: 3, configEntries: [
             { name: "cleanup.policy", value: "compact,delete" }, { name: "max.message.bytes", value: "100000" }, { name: "min.insync.replicas", value: "2" },
@@ -177,9 +176,7 @@ describe("validate", () => {
         // The remedy is what it says.
         const remedy = (yield* findings(capture)).get("replication")![0]!.remedy
         const [, name, value] = /--entity-name \S+ --add-config ([\w.]+)=(\d+)$/.exec(remedy)!
-        yield* Effect.promise(() => admin.alterConfigs({
-          validateOnly: false, resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: `${prefix}.public.people`, configEntries: [{ name: name!, value: value! }] }]
-        }))
+        yield* Effect.promise(() => set(`${prefix}.public.people`, name!, value!))
         assert.isFalse((yield* findings(capture)).has("replication"))
       })))
 
@@ -244,8 +241,8 @@ describe("validate", () => {
     withCapture({ ...people, overrides: { kafka: { eventTopics: "made, unmade" } } }, (capture) =>
       Effect.gen(function*() {
         yield* capture.setup
-        const { admin, prefix } = capture.topics
-        yield* Effect.promise(() => admin.deleteTopics({ topics: [`${prefix}.events.unmade`, `${prefix}.public.people`] }))
+        const { prefix, remove } = capture.topics
+        yield* Effect.promise(() => remove([`${prefix}.events.unmade`, `${prefix}.public.people`]))
         const [ofTable, ofEvents] = (yield* findings(capture)).get("topics")!
         assert.include(ofTable!.remedy, "cdc snapshot")
         assert.strictEqual(ofEvents!.thing, `Topic ${prefix}.events.unmade`)

@@ -22,6 +22,15 @@ export interface OwnTopics {
   readonly admin: Admin
   /** Done when the leader of each partition answers: kafkajs' `waitForLeaders` fails where the broker has not heard of the topic yet. */
   readonly create: (topics: ReadonlyArray<ITopicConfig>) => Promise<void>
+  /** Done when the topics are gone: Kafka answers before. */
+  readonly remove: (topics: ReadonlyArray<string>) => Promise<void>
+  /** Sets one of the topic's settings; done when the broker says so itself: it answers before it has heard of it. */
+  readonly set: (topic: string, name: string, value: string) => Promise<void>
+  /**
+   * Lowers the topic's `max.message.bytes`; done when each partition refuses what is larger: the logs
+   * hear of it last. Tombstones of the key `probe` tell, and may have got into the topic until then.
+   */
+  readonly limit: (topic: string, maxMessageBytes: number) => Promise<void>
   /** Every record between the beginning and the end offsets at the time of the call, by partition and offset. */
   readonly readTopic: (topic: string) => Promise<ReadonlyArray<ReadRecord>>
   readonly close: () => Promise<void>
@@ -41,6 +50,9 @@ export const createTopics = async (brokers: ReadonlyArray<string> = inject("brok
       await admin.createTopics({ topics: [...topics], waitForLeaders: false })
       for (const { topic } of topics) await untilLed(admin, topic)
     },
+    remove: (topics) => remove(admin, topics),
+    set: (topic, name, value) => set(admin, topic, name, value),
+    limit: (topic, maxMessageBytes) => limit(client, admin, topic, maxMessageBytes),
     readTopic: (topic) => readTopic(client, admin, topic),
     close: async () => {
       const topics = (await admin.listTopics()).filter((topic) => topic.startsWith(`${prefix}.`))
@@ -60,6 +72,42 @@ export class TestTopics extends Context.Service<TestTopics, OwnTopics>()("cdc/te
 
 const untilLed = (admin: Admin, topic: string): Promise<unknown> =>
   admin.fetchTopicOffsets(topic).catch((error: KafkaJSError) => error.retriable ? untilLed(admin, topic) : Promise.reject(error))
+
+const remove = async (admin: Admin, topics: ReadonlyArray<string>): Promise<void> => {
+  await admin.deleteTopics({ topics: [...topics] })
+  while ((await admin.listTopics()).some((topic) => topics.includes(topic))) { /* still told of */ }
+}
+
+const ownSettings = async (admin: Admin, topic: string): Promise<ReadonlyMap<string, string>> => {
+  const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name: topic }
+  const { resources: [described] } = await admin.describeConfigs({ includeSynonyms: false, resources: [resource] })
+  const own = described!.configEntries.filter(({ isDefault }) => !isDefault)
+  return new Map(own.map(({ configName, configValue }) => [configName, configValue]))
+}
+
+const set = async (admin: Admin, topic: string, name: string, value: string): Promise<void> => {
+  const settings = new Map([...await ownSettings(admin, topic), [name, value]])
+  const configEntries = Array.from(settings, ([name, value]) => ({ name, value }))
+  await admin.alterConfigs({ validateOnly: false, resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic, configEntries }] })
+  while ((await ownSettings(admin, topic)).get(name) !== value) { /* not heard of yet */ }
+}
+
+const limit = async (client: Kafka, admin: Admin, topic: string, maxMessageBytes: number): Promise<void> => {
+  await set(admin, topic, "max.message.bytes", String(maxMessageBytes))
+  const producer = client.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner })
+  await producer.connect()
+  try {
+    for (const { partition } of await admin.fetchTopicOffsets(topic)) {
+      const probe = { partition, key: "probe", value: null, headers: { probe: Buffer.alloc(maxMessageBytes) } }
+      while (await isTaken(producer.send({ topic, messages: [probe] }))) { /* not told yet */ }
+    }
+  } finally {
+    await producer.disconnect()
+  }
+}
+
+const isTaken = (sent: Promise<unknown>): Promise<boolean> =>
+  sent.then(() => true, (error: KafkaJSError & { type?: string }) => error.type === "MESSAGE_TOO_LARGE" ? false : Promise.reject(error))
 
 const readTopic = async (client: Kafka, admin: Admin, topic: string): Promise<ReadonlyArray<ReadRecord>> => {
   const ends = new Map<number, bigint>()
