@@ -1,8 +1,9 @@
-import { Context, Effect, Exit, Layer, Redacted, Scope } from "effect"
+import { Cause, Context, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import pg from "pg"
 import { AppConfig } from "../Config.ts"
 import { arrayLiteral } from "./ArrayLiteral.ts"
 import { CopyIn, type CopyRow, copyText } from "./CopyIn.ts"
+import { prepared } from "./PreparedStatements.ts"
 import { fromCause, PostgresError } from "./PostgresError.ts"
 
 /** Runs statements, on any free connection or on the one of a transaction. Values are parameters, always. */
@@ -61,7 +62,7 @@ export class Postgres extends Context.Service<Postgres, Sql & {
               Effect.andThen(work(sqlOn(client))),
               Effect.tap(() => run("Committing", () => client.query("commit")))
             ),
-          (client, exit) => Exit.isSuccess(exit) ? Effect.sync(() => client.release()) : rollBack(client)
+          (client, exit) => Exit.isSuccess(exit) ? Effect.sync(() => client.release()) : rollBack(client, exit.cause)
         )
 
       const connect = (options: { readonly replication?: boolean }) =>
@@ -96,7 +97,7 @@ const keptAlive = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 }
 /** The same statements on a connection that somebody else keeps. */
 export const sqlOn = (client: pg.Pool | pg.ClientBase): Sql => ({
   query: <Row extends object>(doing: string, statement: string, parameters: ReadonlyArray<unknown> = []) =>
-    run(doing, async () => (await client.query(statement, parameters.map(encoded))).rows as ReadonlyArray<Row>),
+    run(doing, async () => (await client.query({ ...prepared(statement, parameters), text: statement, values: parameters.map(encoded) })).rows as ReadonlyArray<Row>),
   copy: (doing, statement, rows) => run(doing, () => copied(client, new CopyIn(statement, copyText(rows))))
 })
 
@@ -110,9 +111,14 @@ const encoded = (parameter: unknown): unknown => Array.isArray(parameter) ? arra
 const run = <A>(doing: string, work: () => Promise<A>): Effect.Effect<A, PostgresError> =>
   Effect.tryPromise({ try: work, catch: (cause) => fromCause(doing, cause) })
 
-/** A connection whose rollback fails is closed, not reused. Interrupted queries are waited for: a rollback queues behind them. */
-const rollBack = (client: pg.PoolClient) =>
-  Effect.promise(() => client.query("rollback").then(() => client.release(), (error: Error) => client.release(error)))
+/**
+ * A connection whose rollback fails is closed, not reused; one whose prepared statements no longer fit the hub's tables, too.
+ * Interrupted queries are waited for: a rollback queues behind them.
+ */
+const rollBack = (client: pg.PoolClient, cause: Cause.Cause<unknown>) => {
+  const isOutdated = cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error instanceof PostgresError && reason.error.isOutdatedStatement)
+  return Effect.promise(() => client.query("rollback").then(() => client.release(isOutdated), (error: Error) => client.release(error)))
+}
 
 const oid = { int8: 20, numeric: 1700, date: 1082, timestamp: 1114, timestamptz: 1184, oid: 26, xid: 28 } as const
 const parsers: Record<number, (text: string) => unknown> = {

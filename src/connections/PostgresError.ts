@@ -18,11 +18,17 @@ export class PostgresError extends Schema.TaggedError<PostgresError>()("Postgres
   get isLockTimeout(): boolean {
     return this.code === lockNotAvailable
   }
+
+  /** A column of the result has another type than when the statement was prepared: another connection prepares it anew. */
+  get isOutdatedStatement(): boolean {
+    return this.code === outdatedStatement
+  }
 }
 
 /** Names the thing (`doing`), the cause and the remedy. Never quotes the statement or a row value: DETAIL, which may hold one, is not read. */
 export const fromCause = (doing: string, cause: unknown): PostgresError => {
-  const { code = "unknown", message = String(cause), routine } = cause as { code?: string; message?: string; routine?: string }
+  const { message = String(cause), routine, ...error } = cause as { code?: string; message?: string; routine?: string }
+  const code = routine === "RevalidateCachedQuery" ? outdatedStatement : error.code ?? "unknown"
   const reason = reasonOf(code, message)
   return new PostgresError({ reason, code, message: `${doing}: ${withoutValues(code, message, routine)} (${code})${remedyOfCode[code] ?? remedy[reason]}` })
 }
@@ -50,9 +56,11 @@ const remedyOfCode: Readonly<Record<string, string>> = {
 const pooled = /unsupported startup parameter/
 
 const lockNotAvailable = "55P03"
+/** Class 26, "invalid SQL statement name". The server says 0A000 of it, which is any feature that is not supported. */
+const outdatedStatement = "26000"
 
-/** Serialization failure, deadlock, lock not available; a foreign key whose parent's delete is on its way. */
-const contended = new Set(["40001", "40P01", lockNotAvailable, "23503"])
+/** Serialization failure, deadlock, lock not available, a table altered since; a foreign key whose parent's delete is on its way. */
+const contended = new Set(["40001", "40P01", lockNotAvailable, outdatedStatement, "23503"])
 
 const reasonOf = (code: string, message: string): PostgresError["reason"] => {
   if (pooled.test(message)) return "pooled"
