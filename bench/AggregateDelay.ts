@@ -5,15 +5,25 @@ import type { Servers } from "./Servers.ts"
 import * as Signals from "./Signals.ts"
 import { start, type System } from "./System.ts"
 
+export interface Work {
+  /** Rows per second. */
+  readonly rates: ReadonlyArray<number>
+  /** At each rate. */
+  readonly seconds: number
+  /** Before anything is measured. */
+  readonly warmUp: { readonly rowsPerSecond: number; readonly seconds: number }
+}
+
 /**
  * To the topic and to the score, with all of `cdc run` in one process. The nth signal of an outreach has become its score with the first
  * score that counts n signals.
  */
-export const measure = async (servers: Servers, { rates, seconds }: { readonly rates: ReadonlyArray<number>; readonly seconds: number }): Promise<ReadonlyArray<Row>> => {
+export const measure = async (servers: Servers, { rates, seconds, warmUp }: Work): Promise<ReadonlyArray<Row>> => {
   const arm = "ours, all of cdc run"
   console.error(arm)
   await using system = await start(servers, 2_000)
   await system.until(({ settled }) => settled)
+  await at(system, warmUp.rowsPerSecond, warmUp.seconds)
   const rows: Array<Row> = []
   for (const rate of rates) {
     const { achieved, aggregate, topic } = await at(system, rate, seconds)

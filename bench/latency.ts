@@ -34,7 +34,7 @@ export const run = async (servers: Servers, options: ReadonlyArray<string>): Pro
     ...await debezium("Debezium as shipped", "bench_shipped", { "provide.transaction.metadata": "false" }, servers, work),
     ...await debezium("Debezium tuned", "bench_tuned", Debezium.forLatency, servers, work),
     ...await ours("ours again", "bench_again", servers, work),
-    ...await AggregateDelay.measure(servers, work)
+    ...await AggregateDelay.measure(servers, { ...work, warmUp })
   ]
   return { title: `Delays from the commit on, ${work.seconds} s at each rate`, rows }
 }
