@@ -1,8 +1,8 @@
 import { Config, ConfigProvider, Context, Effect, Layer, Redacted, Schema } from "effect"
 import { existsSync, readFileSync } from "node:fs"
 import { parse as parseYaml } from "yaml"
+import { atLeast, attempt, columnList, identifierUpTo63, list, requireBytes } from "./ConfigOption.ts"
 import * as ColumnName from "./domain/ColumnName.ts"
-import { splitList } from "./domain/SqlIdentifier.ts"
 import * as TableName from "./domain/TableName.ts"
 
 /**
@@ -104,13 +104,21 @@ const sections = Config.all({ source, snapshot, kafka, publish, types, columns, 
 /** `shadow`: runs beside whatever writes the hub's rows, and writes nothing but its own state. */
 export type PipelineMode = "live" | "shadow"
 
-const modeOf = (pipeline: string) =>
-  Config.Literals(["live", "shadow"], "mode").pipe(Config.withDefault("live" as const), Config.nested(pipeline), Config.nested("pipelines"))
+const ofPipeline = (pipeline: string) =>
+  Config.all({
+    mode: Config.Literals(["live", "shadow"], "mode").pipe(Config.withDefault("live" as const)),
+    lingerMillis: Config.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 10_000 })), "lingerMillis").pipe(Config.withDefault(0))
+  }).pipe(Config.nested(pipeline), Config.nested("pipelines"))
 
 type Sections = Effect.Success<typeof sections>
 
 export type Settings = Sections & {
-  readonly pipelines: Sections["pipelines"] & { readonly modes: Readonly<Record<string, PipelineMode>> }
+  readonly pipelines: Sections["pipelines"] & {
+    /** By the pipeline's name; absent: `live`. */
+    readonly modes: Readonly<Record<string, PipelineMode>>
+    /** By the pipeline's name; absent: 0. */
+    readonly lingerMillis: Readonly<Record<string, number>>
+  }
   /** The business settings of each pipeline, by name; each pipeline validates its own. */
   readonly pipelineSettings: Readonly<Record<string, unknown>>
 }
@@ -179,12 +187,17 @@ const decode = Effect.fnUntraced(function*(provider: ConfigProvider.ConfigProvid
   const problem = columnsProblem(settings.columns)
   if (problem !== undefined) return yield* new ConfigurationError({ message: problem })
   const pipelineSettings = (merged as { pipelines: { settings: Record<string, unknown> } }).pipelines.settings
-  const modes = yield* Effect.forEach(new Set([...settings.pipelines.enabled, ...Object.keys((merged as { pipelines: object }).pipelines)]), (name) =>
-    Effect.map(modeOf(name), (mode) => [name, mode] as const)).pipe(
+  const each = yield* Effect.forEach(new Set([...settings.pipelines.enabled, ...Object.keys((merged as { pipelines: object }).pipelines)]), (name) =>
+    Effect.map(ofPipeline(name), (options) => [name, options] as const)).pipe(
       Effect.provideService(ConfigProvider.ConfigProvider, provider),
       Effect.mapError((error) => new ConfigurationError({ message: explain(String(error)) }))
     )
-  return AppConfig.of({ ...settings, pipelines: { ...settings.pipelines, modes: Object.fromEntries(modes) }, pipelineSettings })
+  const pipelines = {
+    ...settings.pipelines,
+    modes: Object.fromEntries(each.map(([name, { mode }]) => [name, mode])),
+    lingerMillis: Object.fromEntries(each.map(([name, { lingerMillis }]) => [name, lingerMillis]))
+  }
+  return AppConfig.of({ ...settings, pipelines, pipelineSettings })
 })
 
 /** What is wrong with the columns' treatment, beyond the spelling of their names. */
@@ -241,50 +254,4 @@ const explain = (error: string): string => {
     return "No Kafka: set KAFKA_BROKERS=host:port[,host:port], or run `npm start`, which brings an embedded one."
   }
   return `Wrong configuration: ${error.replace(/(Config|Schema)Error\(|SourceError: |\)+$/g, "").replace(/\s*\n\s*/g, " ")}. config/default.yaml says what each option means.`
-}
-
-function list(name: string) {
-  return Config.NonEmptyString(name).pipe(Config.map((text) =>
-    text.split(",").map((part) => part.trim()).filter((part) => part.length > 0)
-  ))
-}
-
-function identifierUpTo63(name: string) {
-  return Config.NonEmptyString(name).pipe(Config.mapEffect((text) =>
-    attempt(() => {
-      if (!/^[a-z_][a-z0-9_]{0,62}$/.test(text)) {
-        throw new SyntaxError(`${name}: ${JSON.stringify(text)} must be at most 63 lower-case letters, digits and _`)
-      }
-      return text
-    })
-  ))
-}
-
-/** Often empty, which counts as absent. */
-function columnList<A>(name: string, parse: (text: string) => A) {
-  return Config.String(name).pipe(Config.withDefault(""), Config.mapEffect((text) => attempt(() => splitList(text).map(parse))))
-}
-
-function atLeast(least: number, name: string) {
-  return Config.Int(name).pipe(Config.mapEffect((value) =>
-    attempt(() => {
-      if (value < least) throw new SyntaxError(`${name}: ${value} must be at least ${least}`)
-      return value
-    })
-  ))
-}
-
-/** Text, or `hex:` and bytes. */
-function requireBytes(text: string): string {
-  if (text.startsWith("hex:") && !/^hex:([0-9A-Fa-f]{2})+$/.test(text)) {
-    throw new SyntaxError(`unavailableValuePlaceholder: ${JSON.stringify(text)} must have pairs of hexadecimal digits behind hex:`)
-  }
-  return text
-}
-
-function attempt<A>(evaluate: () => A) {
-  return Effect.try({
-    try: evaluate,
-    catch: (cause) => new Config.ConfigError(new ConfigProvider.SourceError({ message: (cause as Error).message }))
-  })
 }

@@ -11,7 +11,8 @@ const below = ["src/domain", "src/connections", "src/Config.ts"]
 const stages = ["src/capture", "src/publish", "src/consume", "src/materialize"]
 const mayImport: Record<string, ReadonlyArray<string>> = {
   "src/domain": [],
-  "src/Config.ts": ["src/domain"],
+  "src/Config.ts": ["src/domain", "src/ConfigOption.ts"],
+  "src/ConfigOption.ts": ["src/domain"],
   "src/connections": ["src/domain", "src/Config.ts"],
   ...Object.fromEntries([...stages, "src/observability", "src/embedded"].map((place) => [place, below])),
   "src/run": [...below, ...stages, "src/observability"],

@@ -89,6 +89,20 @@ describe("the enabled pipelines", () => {
   })
 })
 
+describe("how long a pipeline lingers", () => {
+  const lingerOf = (pipelines: object) =>
+    Effect.map(AppConfig, (settings) => settings.pipelines.lingerMillis).pipe(Effect.provide(AppConfig.layerOf({ ...required, pipelines })))
+
+  it("is not at all, but for the older tables, unless it says otherwise", async () => {
+    expect(await Effect.runPromise(lingerOf({ "campaign-totals": { lingerMillis: 40 }, enabled: "bit-scores, made" }))).toMatchObject(
+      { "bit-scores": 0, "campaign-totals": 40, "legacy-mirrors": 250, made: 0 })
+  })
+
+  it.each([-1, 0.5, 10_001])("is not %s", async (lingerMillis) => {
+    expect(String(await Effect.runPromise(Effect.flip(lingerOf({ "bit-scores": { lingerMillis } }))))).toMatch(/lingerMillis/)
+  })
+})
+
 describe("the mode of a pipeline", () => {
   const modesOf = (pipelines: object) =>
     Effect.map(AppConfig, (settings) => settings.pipelines.modes).pipe(Effect.provide(AppConfig.layerOf({ ...required, pipelines })))

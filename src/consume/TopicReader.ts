@@ -21,6 +21,8 @@ export interface ReaderOptions {
   readonly groupId: string
   readonly topics: ReadonlyArray<string>
   readonly maxBytesPerPartition: number
+  /** How long the broker may wait for a fetch to be worth it, in ms; 0: what there is comes at once. */
+  readonly lingerMillis: number
   /** What a person does about a gap, for messages. */
   readonly remedy: string
   /** The next offset of partitions, by the checkpoint; fails if the topic can't be read on from there. */
@@ -50,7 +52,7 @@ export const openReader = Effect.fnUntraced(function*(
   const consumer = client.consumer({
     groupId: options.groupId,
     maxBytesPerPartition: options.maxBytesPerPartition,
-    maxWaitTimeInMs: 500,
+    ...(options.lingerMillis > 0 ? { minBytes: options.maxBytesPerPartition, maxWaitTimeInMs: options.lingerMillis } : { maxWaitTimeInMs: idleMillis }),
     sessionTimeout: sessionMillis,
     rebalanceTimeout: 2 * sessionMillis,
     heartbeatInterval: heartbeatMillis,
@@ -228,6 +230,8 @@ const leaveMillis = sessionMillis
  * learned of a broker that is just starting may lack some; they are read when it is learned anew (kafkajs' default: after five minutes).
  */
 const metadataMillis = 10_000
+/** How long a fetch of topics that have nothing new is held by the broker. */
+const idleMillis = 500
 
 const disconnected = (groupId: string, cause: unknown): ConsumeError =>
   new ConsumeError({ reason: "disconnected", message: `Consumer of group ${groupId}: ${(cause as Error)?.message ?? String(cause)}` })

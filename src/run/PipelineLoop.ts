@@ -93,7 +93,7 @@ const steadyMillis = 10_000
 export const openGeneration = Effect.fnUntraced(function*(
   { breaker, generation, pipeline, setAside }: Pick<MaterializerOptions, "pipeline" | "generation" | "setAside"> & { readonly breaker: Breaker }
 ) {
-  const { consume, kafka, source } = yield* AppConfig
+  const { consume, kafka, pipelines, source } = yield* AppConfig
   const topics = TopicName.ofSources(kafka.topicPrefix, pipeline.sources)
   const materializer = yield* makeMaterializer({
     pipeline,
@@ -109,6 +109,7 @@ export const openGeneration = Effect.fnUntraced(function*(
     remedy: replay(pipeline.name),
     topics,
     maxBytesPerPartition: consume.maxBytesPerPartition,
+    lingerMillis: pipelines.lingerMillis[pipeline.name] ?? 0,
     nextOffsets,
     skip
   })

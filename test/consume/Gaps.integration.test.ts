@@ -39,7 +39,7 @@ layer(services, { excludeTestServices: true })("a reader", (it) => {
       const queue = yield* openReader({
         groupId: `${topic}.reader`,
         topics: [topic],
-        maxBytesPerPartition: 1_048_576, remedy: "mend it",
+        maxBytesPerPartition: 1_048_576, lingerMillis: 0, remedy: "mend it",
         nextOffsets: async () => {
           if (bounds++ > 0) throw new Error("below the beginning") // what openCheckpoint finds when it asks again
           return [0n]
@@ -74,7 +74,7 @@ layer(services, { excludeTestServices: true })("a reader of a topic with markers
       const queue = yield* openReader({
         groupId: `${topic}.reader`,
         topics: [topic],
-        maxBytesPerPartition: 1_048_576, remedy: "mend it",
+        maxBytesPerPartition: 1_048_576, lingerMillis: 0, remedy: "mend it",
         nextOffsets: () => Promise.resolve([checkpoint]),
         skip: (_, fromOffset, nextOffset) => {
           if (checkpoint !== fromOffset) return Promise.resolve(false)
@@ -110,7 +110,7 @@ layer(services, { excludeTestServices: true })("a reader whose checkpoint is beh
       const queue = yield* openReader({
         groupId,
         topics: [topic],
-        maxBytesPerPartition: 1_048_576, remedy: "mend it",
+        maxBytesPerPartition: 1_048_576, lingerMillis: 0, remedy: "mend it",
         // Late, so that the markers behind the group's offset have been fetched by then.
         nextOffsets: () => new Promise((resolve) => setTimeout(() => resolve([0n]), 700)),
         skip: (_, fromOffset) => Promise.resolve(fromOffset === 0n)
@@ -132,7 +132,7 @@ layer(services, { excludeTestServices: true })("a reader that starts while captu
       yield* openReader({
         groupId: `${topic}.reader`,
         topics: [topic],
-        maxBytesPerPartition: 1_048_576, remedy: "mend it",
+        maxBytesPerPartition: 1_048_576, lingerMillis: 0, remedy: "mend it",
         nextOffsets: (asked) => new Promise((resolve) => setTimeout(() => resolve(asked.map(() => 0n)), 50)),
         skip: ({ partition }, _, nextOffset) => new Promise((resolve) => setTimeout(() => {
           Queue.offerUnsafe(skips, [partition, nextOffset])

@@ -23,7 +23,7 @@ layer(services, { excludeTestServices: true })("a reader whose user fails", (it)
         const queue = yield* openReader({
           groupId: `${prefix}.abandoned`,
           topics: [topic],
-          maxBytesPerPartition: 1_048_576, remedy: "mend it",
+          maxBytesPerPartition: 1_048_576, lingerMillis: 0, remedy: "mend it",
           nextOffsets: (partitions) => Promise.resolve(partitions.map(() => 0n)),
           skip: () => Promise.resolve(true)
         })
