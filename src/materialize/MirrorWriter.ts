@@ -6,6 +6,7 @@ import * as TableName from "../domain/TableName.ts"
 import type { Columns, EntrySource, Mirror, Pipeline } from "./Pipeline.ts"
 import type { StateTables } from "./StateTables.ts"
 import { type Cell, makeTargetWriter, type PlannedChange } from "./TargetWriter.ts"
+import { makeUnclaimedRows } from "./UnclaimedRows.ts"
 
 /** The mirror row of one entry as it should be; null: there is none. */
 export interface WantedMirror {
@@ -22,6 +23,7 @@ export interface WantedMirror {
  */
 export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: StateTables) => {
   const writer = makeTargetWriter(mirror.target)
+  const unclaimed = makeUnclaimedRows(pipeline, mirror, tables)
   const table = TableName.toSql(mirror.target.table)
   const [id] = Object.keys(mirror.target.key) as [string]
   const sourceName = (source: number) => TableName.format(pipeline.sources[source]!.table)
@@ -50,44 +52,10 @@ export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: Sta
       (kept) => kept.map((row) => [rows[Number(row.ordinal) - 1]!, row.id] as const)
     )
 
-  /**
-   * Rows of the table that nobody manages and that equal a wanted row in every mirrored column, each given away at most once
-   * (the n-th equal wanted row gets the n-th equal stored row). By their integers: two that adopt the same rows never wait in a circle.
-   */
-  const adoptable = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
-    const columns = Object.entries(mirror.target.columns)
-    const list = (prefix: string) => columns.map(([column]) => `${prefix}${quoteIdentifier(column)}`).join(", ")
-    const same = columns.map(([column]) => `w.${quoteIdentifier(column)} is not distinct from t.${quoteIdentifier(column)}`).join(" and ")
-    const hash = (prefix: string) => `hash_record_extended(row(${list(prefix)}), 0)` // `is not distinct from` alone can't be hashed
-    return yield* sql.query<{ ordinal: bigint; id: bigint }>(
-      `Adopting rows of ${TableName.format(mirror.target.table)}`,
-      `with w as (select w.*, ${hash("w.")} as hash, row_number() over (partition by ${hash("w.")} order by ordinal) as turn
-         from unnest(${columns.map(([, type], index) => `$${index + 2}::${type}[]`).join(", ")}) with ordinality as w(${list("")}, ordinal)),
-       t as (select t.*, ${hash("t.")} as hash, row_number() over (partition by ${hash("t.")} order by ${quoteIdentifier(id)}) as turn from ${table} t
-         where ${hash("t.")} in (select hash from w)
-         and not exists (select from ${tables.surrogates} s where s.pipeline = $1 and s.id = t.${quoteIdentifier(id)}))
-       select w.ordinal, t.${quoteIdentifier(id)}::bigint as id from w join t on w.hash = t.hash and w.turn = t.turn and ${same}
-       order by 2`,
-      [pipeline.name, ...columns.map(([column]) => rows.map((row) => row.columns![column] ?? null))]
-    )
-  })
-
-  const adoptableOf = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
-    return rows.length === 0 ? [] : (yield* adoptable(sql, rows)).map((row) => rows[Number(row.ordinal) - 1]!)
-  })
-
   const adopt = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
-    const adopted: Array<readonly [WantedMirror, bigint]> = []
-    let left = rows
-    while (left.length > 0) { // again only if another instance adopted one of the same rows first
-      const found = yield* adoptable(sql, left)
-      if (found.length === 0) break
-      const adopting = found.map((row) => left[Number(row.ordinal) - 1]!)
-      const kept = yield* remember(sql, adopting, "($4::bigint[])[ordinal]", "true", [found.map((row) => row.id)])
-      adopted.push(...kept)
-      left = kept.length === found.length ? [] : without(left, kept)
-    }
-    return adopted
+    const found = yield* unclaimed.equalTo(sql, rows)
+    if (found.length === 0) return []
+    return yield* remember(sql, found.map(([row]) => row), "($4::bigint[])[ordinal]", "true", [found.map(([, id]) => id)])
   })
 
   /** From the table's own sequence; integers that it gave already (it was set back, or somebody wrote past it) are passed over. */
@@ -115,13 +83,13 @@ export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: Sta
   return {
     target: mirror.target,
 
-    /** What would have to be written, by the row's name in `pending`. Reads only. */
+    /** What would have to be written, by the row's name in `pending`. Writes nothing of the hub. */
     compare: Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
       const ids = yield* known(sql, rows)
       const wanted = yield* carried(sql, rows.filter((row) => row.columns !== null))
       const idOf = new Map([...ids].map(([row, id]) => [mirrorKey(row), String(id)]))
       const fresh = wanted.filter((row) => !idOf.has(mirrorKey(row)))
-      const adoptable = new Set((yield* adoptableOf(sql, fresh.filter((row) => row.mayBeThere))).map(mirrorKey))
+      const adoptable = new Set((yield* unclaimed.equalTo(sql, fresh.filter((row) => row.mayBeThere))).map(([row]) => mirrorKey(row)))
       const absent = fresh.map(mirrorKey).filter((key) => !adoptable.has(key)).map((key): Cell => ({ key, column: null, stored: null, wanted: null }))
       const there = wanted.flatMap((row) => {
         const id = idOf.get(mirrorKey(row))

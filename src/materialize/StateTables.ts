@@ -12,6 +12,8 @@ export interface StateTables {
   readonly pending: string
   readonly managed: string
   readonly surrogates: string
+  readonly unclaimed: string
+  readonly unclaimedTo: string
   readonly announced: string
 }
 
@@ -29,6 +31,8 @@ export const stateTables = (schema: string, pipeline: string, generation: number
     pending: inSchema("pending"),
     managed: inSchema("managed"),
     surrogates: inSchema("surrogates"),
+    unclaimed: inSchema("unclaimed"),
+    unclaimedTo: inSchema("unclaimed_to"),
     announced: inSchema("announced")
   }
 }
@@ -71,6 +75,10 @@ export const sharedDdl = (schema: string): ReadonlyArray<string> => {
       pipeline text, target text, key text, primary key (pipeline, target, key))`,
     `create table if not exists ${inSchema("surrogates")} (
       pipeline text, source text, key text, id bigint not null, primary key (pipeline, source, key), unique (pipeline, id))`,
+    `create table if not exists ${inSchema("unclaimed")} (        -- rows of a mirror's table that nobody managed when they were looked at
+      pipeline text, hash bigint, id bigint, primary key (pipeline, hash, id))`,
+    `create table if not exists ${inSchema("unclaimed_to")} (     -- how far the table's rows have been looked at
+      pipeline text primary key, listed_to bigint not null default ${-(2n ** 63n)}) with (fillfactor = 50)`,
     `create table if not exists ${inSchema("announced")} (
       pipeline text, target text, key text collate "C",
       told text not null,                     -- JSON: the announced columns
