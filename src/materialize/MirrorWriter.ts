@@ -32,7 +32,7 @@ export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: Sta
     const found = yield* sql.query<{ ordinal: bigint; id: bigint }>(
       "Looking up surrogates",
       `select n.ordinal, s.id from unnest($2::text[], $3::text[]) with ordinality as n(source, key, ordinal)
-       join ${tables.surrogates} s on s.pipeline = $1 and s.source = n.source and s.key = n.key`,
+       cross join lateral (select id from ${tables.surrogates} s where s.pipeline = $1 and s.source = n.source and s.key = n.key offset 0) s`, // a look-up each
       [pipeline.name, rows.map((row) => sourceName(row.source)), rows.map((row) => row.key)]
     )
     return new Map(found.map((row) => [rows[Number(row.ordinal) - 1]!, row.id]))
@@ -55,15 +55,16 @@ export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: Sta
   const adopt = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
     const found = yield* unclaimed.equalTo(sql, rows)
     if (found.length === 0) return []
-    return yield* remember(sql, found.map(([row]) => row), "($4::bigint[])[ordinal]", "true", [found.map(([, id]) => id)])
+    yield* unclaimed.claim(sql, found)
+    return yield* remember(sql, found.map(({ row }) => row), "($4::bigint[])[ordinal]", "true", [found.map(({ id }) => id)])
   })
 
   /** From the table's own sequence; integers that it gave already (it was set back, or somebody wrote past it) are passed over. */
   const assign = Effect.fnUntraced(function*(sql: Sql, rows: ReadonlyArray<WantedMirror>) {
     const assigned: Array<readonly [WantedMirror, bigint]> = []
-    const isFree = `not exists (select from ${table} t where t.${quoteIdentifier(id)} = n.id)`
+    const isFree = `not exists (select from ${table} t where t.${quoteIdentifier(id)} = n.id offset 0)` // a look-up each
     for (let left = rows; left.length > 0; left = without(left, assigned)) {
-      assigned.push(...yield* remember(sql, left, "nextval(pg_get_serial_sequence($4, $5))", isFree, [table, id]))
+      assigned.push(...yield* remember(sql, left, "nextval((select pg_get_serial_sequence($4, $5)::regclass))", isFree, [table, id]))
     }
     return assigned
   })
@@ -89,7 +90,7 @@ export const makeMirrorWriter = (pipeline: Pipeline, mirror: Mirror, tables: Sta
       const wanted = yield* carried(sql, rows.filter((row) => row.columns !== null))
       const idOf = new Map([...ids].map(([row, id]) => [mirrorKey(row), String(id)]))
       const fresh = wanted.filter((row) => !idOf.has(mirrorKey(row)))
-      const adoptable = new Set((yield* unclaimed.equalTo(sql, fresh.filter((row) => row.mayBeThere))).map(([row]) => mirrorKey(row)))
+      const adoptable = new Set((yield* unclaimed.equalTo(sql, fresh.filter((row) => row.mayBeThere))).map(({ row }) => mirrorKey(row)))
       const absent = fresh.map(mirrorKey).filter((key) => !adoptable.has(key)).map((key): Cell => ({ key, column: null, stored: null, wanted: null }))
       const there = wanted.flatMap((row) => {
         const id = idOf.get(mirrorKey(row))

@@ -35,8 +35,8 @@ export const register = Effect.fnUntraced(function*(
   pipeline: Pipeline
 ): Effect.fn.Return<Generation, PostgresError | PipelineError> {
   const hash = settingsHash(pipeline.settings)
-  const { announced, pipelines } = stateTables(stateSchema, pipeline.name, 1)
-  yield* notSetUpUnlessThere(sql, pipeline.name, announced)
+  const { pipelines, unclaimedTo } = stateTables(stateSchema, pipeline.name, 1)
+  yield* notSetUpUnlessThere(sql, pipeline.name, unclaimedTo)
   yield* requireOwnTables(sql, pipeline)
   const candidates = makeCandidates(stateSchema, pipeline)
   const first = (yield* candidates.live(sql)) === undefined ? yield* candidates.promoteFirst(sql) : 1
@@ -67,8 +67,8 @@ export const generationOf = Effect.fnUntraced(function*(
   stateSchema: string,
   pipeline: Pipeline
 ): Effect.fn.Return<Generation, PostgresError | PipelineError> {
-  const { announced, pipelines } = stateTables(stateSchema, pipeline.name, 1)
-  yield* notSetUpUnlessThere(sql, pipeline.name, announced)
+  const { pipelines, unclaimedTo } = stateTables(stateSchema, pipeline.name, 1)
+  yield* notSetUpUnlessThere(sql, pipeline.name, unclaimedTo)
   const [row] = yield* sql.query<{ generation: number; version: number }>(
     "Reading the pipeline's registration",
     `select generation, version from ${pipelines} where name = $1`,
@@ -91,8 +91,8 @@ export const latestGeneration = Effect.fnUntraced(function*(
   pipeline: string,
   mode: PipelineMode
 ): Effect.fn.Return<number | undefined, PostgresError | PipelineError> {
-  const { announced, pipelines } = stateTables(stateSchema, pipeline, 1)
-  yield* notSetUpUnlessThere(sql, pipeline, announced)
+  const { pipelines, unclaimedTo } = stateTables(stateSchema, pipeline, 1)
+  yield* notSetUpUnlessThere(sql, pipeline, unclaimedTo)
   const [row] = yield* sql.query<{ generation: number }>(
     "Reading the pipeline's registration",
     `select generation from ${pipelines} where split_part(name, '@', 1) = $1 and (name <> $1) = $2 order by generation desc limit 1`,
@@ -109,12 +109,12 @@ const otherVersion = (pipeline: Pipeline, version: number) =>
       + `mixing them would be wrong; run that version, or ${replay(pipeline.name)}`
   })
 
-/** By the latest of what `setup` makes: with it there is everything. */
-export const notSetUpUnlessThere = Effect.fnUntraced(function*(sql: Sql, pipeline: string, announced: string) {
+/** By the latest table that `setup` makes: with it there is everything. */
+export const notSetUpUnlessThere = Effect.fnUntraced(function*(sql: Sql, pipeline: string, latest: string) {
   const [row] = yield* sql.query<{ there: boolean }>(
     "Looking for the state tables",
-    "select exists (select from pg_attribute where attrelid = to_regclass($1) and attname = 'corrected') as there",
-    [announced]
+    "select to_regclass($1) is not null as there",
+    [latest]
   )
   if (row!.there) return
   return yield* new PipelineError({

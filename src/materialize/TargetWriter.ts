@@ -219,6 +219,10 @@ const compile = (target: Target) => {
   const wanted = `want as (select * from unnest(${arrays.join(", ")}) with ordinality as w(${names.join(", ")}, n))`
   const wantedKeys = `want as (select * from unnest(${keyArrays.join(", ")}) with ordinality as w(${keyNames.join(", ")}, n))`
   const isKeyOf = (row: string) => keys.map(([column], index) => `${row}.${quoteIdentifier(column)} = w.k${index}`).join(" and ")
+  /** Stored rows of wanted ones: a look-up each, closed to the planner by "offset 0". A join of some hundred keys would read the whole of a table of some 10,000 rows. */
+  const stored = `lateral (select * from ${table} t where ${isKeyOf("t")} offset 0) t`
+  /** Says the same as the join to `free`, once more in the one form that has an UPDATE or DELETE look its rows up. */
+  const isFree = `t.${quoteIdentifier(keys[0]![0])} = any(array(select k0 from free))`
   const isAbsent = `t.${quoteIdentifier(keys[0]![0])} is null`
   const differs = `(${columns.map(([column]) => `t.${quoteIdentifier(column)}`).join(", ")}) is distinct from (${values.join(", ")})`
   const stampValues = stamps.map(([, stamp]) => stampSql(stamp))
@@ -232,16 +236,16 @@ const compile = (target: Target) => {
     name: TableName.format(target.table),
     hasEvaluated: evaluated !== undefined,
     update: `with ${wanted},
-      free as materialized (select w.n from ${table} t join want w on ${isKeyOf("t")} where ${differs} for no key update of t skip locked)
+      free as materialized (select w.* from want w cross join lateral (select from ${table} t where ${isKeyOf("t")} and ${differs} for no key update skip locked) t)
       update ${table} t set ${written.map((column, index) => `${column} = ${[...values, ...stampValues][index]}`).join(", ")}
-      from want w, free where ${isKeyOf("t")} and free.n = w.n and ${differs} returning w.n`,
+      from free w where ${isKeyOf("t")} and ${isFree} and ${differs} returning w.n`,
     differing: `with ${wanted}
-      select w.n, ${isAbsent} as is_missing, ${isOrphan} as is_orphan from want w left join ${table} t on ${isKeyOf("t")} where ${isAbsent} or ${differs}`,
+      select w.n, ${isAbsent} as is_missing, ${isOrphan} as is_orphan from want w left join ${stored} on true where ${isAbsent} or ${differs}`,
     cells: `with ${wanted}
-      select w.n, v."column", v.stored, v.wanted from want w join ${table} t on ${isKeyOf("t")} cross join lateral (values ${columns.map(([column], index) =>
+      select w.n, v."column", v.stored, v.wanted from want w cross join ${stored} cross join lateral (values ${columns.map(([column], index) =>
         `(${quoteLiteral(column)}, t.${quoteIdentifier(column)}::text, ${values[index]}::text, t.${quoteIdentifier(column)} is distinct from ${values[index]})`
       ).join(", ")}) as v("column", stored, wanted, differs) where v.differs
-      union all select w.n, null, null, null from want w where not exists (select from ${table} t where ${isKeyOf("t")})`,
+      union all select w.n, null, null, null from want w where not exists (select from ${table} t where ${isKeyOf("t")} offset 0)`,
     insert: `with ${wanted}${parents === undefined ? "" : `, parent as materialized (select w.n from ${parents} for key share of p skip locked)`}
         ${backing === undefined ? "" : `, backed as materialized (${backedSql(backing)})`},
       inserted as (insert into ${table} (${[...keyColumns, ...written].join(", ")})
@@ -249,13 +253,13 @@ const compile = (target: Target) => {
           ${backing === undefined ? "" : " join backed on backed.n = w.n"}
         on conflict do nothing returning ${keyColumns.join(", ")})
       select w.n from inserted i join want w on ${isKeyOf("i")}`,
-    remove: `with ${wantedKeys}, free as materialized (select w.n from ${table} t join want w on ${isKeyOf("t")} for update of t skip locked)
-      delete from ${table} t using want w, free where ${isKeyOf("t")} and free.n = w.n returning w.n`,
-    present: `with ${wantedKeys} select w.n from ${table} t join want w on ${isKeyOf("t")}`,
+    remove: `with ${wantedKeys}, free as materialized (select w.* from want w cross join lateral (select from ${table} t where ${isKeyOf("t")} for update skip locked) t)
+      delete from ${table} t using free w where ${isKeyOf("t")} and ${isFree} returning w.n`,
+    present: `with ${wantedKeys} select w.n from want w cross join ${stored}`,
     evaluatedAt: evaluated === undefined
       ? undefined
       : `with ${wantedKeys}
-         select w.n, (extract(epoch from t.${quoteIdentifier(evaluated[0])}) * 1000000)::bigint as at from ${table} t join want w on ${isKeyOf("t")}
+         select w.n, (extract(epoch from t.${quoteIdentifier(evaluated[0])}) * 1000000)::bigint as at from want w cross join ${stored}
          where t.${quoteIdentifier(evaluated[0])} is not null and isfinite(t.${quoteIdentifier(evaluated[0])})`
   }
 }

@@ -57,7 +57,7 @@ export const acceptBadRecords = Effect.fnUntraced(function*(pipeline: Pipeline) 
   const { kafka, source } = yield* AppConfig
   const postgres = yield* Postgres
   const tables = stateTables(source.stateSchema, pipeline.name, 1)
-  yield* notSetUpUnlessThere(postgres, pipeline.name, tables.announced)
+  yield* notSetUpUnlessThere(postgres, pipeline.name, tables.unclaimedTo)
   const partitions = yield* readPartitions(TopicName.ofSources(kafka.topicPrefix, pipeline.sources))
   const ends = new Map(partitions.map((partition) => [partitionId(partition), partition.high]))
   return yield* makePause(tables, pipeline.name).accept(postgres, ends)

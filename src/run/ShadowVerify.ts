@@ -42,7 +42,7 @@ export const verifyShadow = Effect.fnUntraced(function*(pipeline: Pipeline, limi
   const { kafka, source } = yield* AppConfig
   const postgres = yield* Postgres
   const candidates = makeCandidates(source.stateSchema, pipeline)
-  yield* notSetUpUnlessThere(postgres, pipeline.name, stateTables(source.stateSchema, pipeline.name, 1).announced)
+  yield* notSetUpUnlessThere(postgres, pipeline.name, stateTables(source.stateSchema, pipeline.name, 1).unclaimedTo)
   const found = yield* candidates.find(postgres)
   if (found === undefined || !candidates.isOurs(found)) {
     return { pipeline: pipeline.name, generation: null, compared: 0, differing: 0, unsettled: 0, differences: [] } satisfies ShadowVerdict

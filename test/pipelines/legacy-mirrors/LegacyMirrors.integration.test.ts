@@ -22,6 +22,10 @@ const begin = Effect.gen(function*() {
 const legacyRow = `insert into bit.bit_signal (company_unique_id, signal_type, signal_strength, source, captured_at)
   values ('${company(1)}', 'email_click', 3, 'unknown', '2026-01-01')`
 
+/** Of tables that grow with what is mirrored, by this transaction. */
+const rowsRead = `select pg_stat_force_next_flush(), sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int as rows from pg_stat_xact_all_tables
+  where schemaname || '.' || relname in ('bit.bit_signal', 'cdc.surrogates', 'cdc.unclaimed')`
+
 layer(TestHub.layer, { excludeTestServices: true })("legacy-mirrors", (it) => {
   it.effect("sets aside a company too long to be a key, and applies the rest", () =>
     Effect.gen(function*() {
@@ -96,7 +100,7 @@ layer(TestHub.layer, { excludeTestServices: true })("legacy-mirrors", (it) => {
       const { transaction } = yield* Postgres
       const unclaimed = makeUnclaimedRows(pipeline, pipeline.mirror!, stateTables("cdc", pipeline.name, 1))
       const wanted = { columns: { company_unique_id: company(1), signal_type: "email_click", signal_strength: 3, source: "unknown", captured_at: "2026-01-01" } }
-      const find = (sql: Sql) => Effect.map(unclaimed.equalTo(sql, [wanted]), (found) => found.map(([, id]) => id))
+      const find = (sql: Sql) => Effect.map(unclaimed.equalTo(sql, [wanted]), (found) => found.map(({ id }) => id))
       yield* query("Inserting", legacyRow)
       assert.deepStrictEqual(yield* Effect.flip(transaction((sql) => Effect.flatMap(find(sql), Effect.fail))), [1n])
       assert.deepStrictEqual(yield* transaction(find), [1n])
@@ -104,6 +108,35 @@ layer(TestHub.layer, { excludeTestServices: true })("legacy-mirrors", (it) => {
       assert.deepStrictEqual(yield* transaction(find), [])
       yield* query("Deleting", "delete from bit.bit_signal")
       assert.deepStrictEqual(yield* transaction(find), [])
+    }))
+
+  it.effect("reads of the older rows what a batch needs, however many there are, equal ones too", () =>
+    Effect.gen(function*() {
+      yield* fresh
+      const postgres = yield* Postgres
+      const changes = new Changes(1)
+      let read = 0
+      const counting: typeof Postgres.Service.transaction = (work) =>
+        postgres.transaction((sql) => Effect.tap(work(sql), () => Effect.map(sql.query<{ rows: number }>("Counting", rowsRead), ([row]) => void (read = row!.rows))))
+      const { applyAll } = yield* Effect.provideService(run("legacy-mirrors", changes), Postgres, { ...postgres, transaction: counting })
+      const [older, batch] = [20_000, 100]
+      yield* postgres.query(
+        "Inserting",
+        `insert into bit.bit_signal (signal_type, signal_strength, source, captured_at)
+         select 'email_click', 3 + n % 2, 'unknown', '2026-01-01' from generate_series(1, $1) n`, // one half equals the clicks
+        [older]
+      )
+      const reads: Array<number> = []
+      for (let n = 0; n < 5 * batch; n++) {
+        changes.append(tables.events, "r", event(n), eventRow({ outreach_id: null, event_type: n % 2 === 0 ? "email_click" : "form_submit" }))
+        if (n % batch !== batch - 1) continue
+        yield* applyAll()
+        reads.push(read)
+      }
+      assert.isAbove(reads[0]!, older, "the first lists them")
+      for (const read of reads.slice(1)) assert.isBelow(read, 20 * batch)
+      assert.deepStrictEqual(yield* rowsOf(`select count(*) filter (where id <= ${older}), count(*) from cdc.surrogates`), ["(250,500)"])
+      assert.deepStrictEqual(yield* rowsOf("select count(*) from cdc.unclaimed"), [`(${older - 250})`])
     }))
 
   it.effect("does not adopt for a row of the stream, and writes over no row that the sequence runs into", () =>
