@@ -110,6 +110,19 @@ layer(TestHub.layer, { excludeTestServices: true })("legacy-mirrors", (it) => {
       assert.deepStrictEqual(yield* transaction(find), [])
     }))
 
+  it.effect("waits for nobody where no row is unclaimed", () =>
+    Effect.gen(function*() {
+      const { applyAll, changes, pipeline } = yield* begin
+      const { transaction } = yield* Postgres
+      const unclaimed = makeUnclaimedRows(pipeline, pipeline.mirror!, stateTables("cdc", pipeline.name, 1))
+      const find = (sql: Sql) => unclaimed.equalTo(sql, [{ columns: {} }])
+      changes.append(tables.events, "r", event(1), eventRow({ outreach_id: null }))
+      yield* applyAll()
+      const beside = transaction((sql) => Effect.andThen(sql.query("Limiting the wait", "set local lock_timeout = '500ms'"), find(sql)))
+      assert.deepStrictEqual(yield* transaction((sql) => Effect.andThen(find(sql), beside)), [])
+      assert.deepStrictEqual(yield* rowsOf("select listed_to from cdc.unclaimed_to"), ["(1)"], "both passed over the row that is managed")
+    }))
+
   it.effect("reads of the older rows what a batch needs, however many there are, equal ones too", () =>
     Effect.gen(function*() {
       yield* fresh
