@@ -107,7 +107,7 @@ export type PipelineMode = "live" | "shadow"
 const ofPipeline = (pipeline: string) =>
   Config.all({
     mode: Config.Literals(["live", "shadow"], "mode").pipe(Config.withDefault("live" as const)),
-    lingerMillis: Config.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 10_000 })), "lingerMillis").pipe(Config.withDefault(0))
+    lingerMillis: Config.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2_000 })), "lingerMillis").pipe(Config.withDefault(0))
   }).pipe(Config.nested(pipeline), Config.nested("pipelines"))
 
 type Sections = Effect.Success<typeof sections>

@@ -98,7 +98,7 @@ describe("how long a pipeline lingers", () => {
       { "bit-scores": 0, "campaign-totals": 40, "legacy-mirrors": 250, made: 0 })
   })
 
-  it.each([-1, 0.5, 10_001])("is not %s", async (lingerMillis) => {
+  it.each([-1, 0.5, 2_001])("is not %s", async (lingerMillis) => {
     expect(String(await Effect.runPromise(Effect.flip(lingerOf({ "bit-scores": { lingerMillis } }))))).toMatch(/lingerMillis/)
   })
 })

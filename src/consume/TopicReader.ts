@@ -21,7 +21,7 @@ export interface ReaderOptions {
   readonly groupId: string
   readonly topics: ReadonlyArray<string>
   readonly maxBytesPerPartition: number
-  /** How long the broker may wait for a fetch to be worth it, in ms; 0: what there is comes at once. */
+  /** How long the broker may wait for more than a few records, in ms; 0: what there is comes at once. kafkajs sends no heartbeat meanwhile. */
   readonly lingerMillis: number
   /** What a person does about a gap, for messages. */
   readonly remedy: string
@@ -52,7 +52,7 @@ export const openReader = Effect.fnUntraced(function*(
   const consumer = client.consumer({
     groupId: options.groupId,
     maxBytesPerPartition: options.maxBytesPerPartition,
-    ...(options.lingerMillis > 0 ? { minBytes: options.maxBytesPerPartition, maxWaitTimeInMs: options.lingerMillis } : { maxWaitTimeInMs: idleMillis }),
+    ...(options.lingerMillis > 0 ? { minBytes: Math.min(lingerBytes, options.maxBytesPerPartition), maxWaitTimeInMs: options.lingerMillis } : { maxWaitTimeInMs: idleMillis }),
     sessionTimeout: sessionMillis,
     rebalanceTimeout: 2 * sessionMillis,
     heartbeatInterval: heartbeatMillis,
@@ -232,6 +232,8 @@ const leaveMillis = sessionMillis
 const metadataMillis = 10_000
 /** How long a fetch of topics that have nothing new is held by the broker. */
 const idleMillis = 500
+/** Some hundred records: worth a transaction, and at a high rate soon there. */
+const lingerBytes = 65_536
 
 const disconnected = (groupId: string, cause: unknown): ConsumeError =>
   new ConsumeError({ reason: "disconnected", message: `Consumer of group ${groupId}: ${(cause as Error)?.message ?? String(cause)}` })
