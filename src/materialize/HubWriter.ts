@@ -22,11 +22,13 @@ export interface HubOutcome {
   readonly overwritten: number
   /** Keys of rows that somebody held, or that were too many for one transaction, by their table. */
   readonly held: ReadonlyMap<string, ReadonlyArray<string>>
+  /** Of those, rows that nobody held, and that are for the next transaction. */
+  readonly surplus: number
   /** To be the last thing before the commit: fails, to be tried again, if what was inserted must not commit any more. */
   readonly lastLook: Effect.Effect<void, PostgresError>
 }
 
-export const nothingWritten: HubOutcome = { written: 0, orphans: 0, overwritten: 0, held: new Map(), lastLook: Effect.void }
+export const nothingWritten: HubOutcome = { written: 0, orphans: 0, overwritten: 0, held: new Map(), surplus: 0, lastLook: Effect.void }
 
 /** Writes what follows from state into the hub, with what there is to remember and to tell of it, in the caller's transaction; what can't be written now becomes pending. */
 export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
@@ -144,6 +146,7 @@ export const makeHubWriter = (pipeline: Pipeline, tables: StateTables) => {
         written: outcome.written,
         orphans: plans.reduce((sum, { orphans }) => sum + orphans, 0),
         overwritten: folded.overwritten,
+        surplus: parts.reduce((sum, { parted: [, later] }) => sum + later.length, 0),
         lastLook: outcome.lastLook,
         held: new Map([...later].map(([table, keys]) => [table, [...outcome.held.get(table) ?? [], ...keys]]))
       }

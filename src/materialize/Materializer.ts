@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, Latch } from "effect"
 import type { KafkaError } from "../connections/KafkaError.ts"
 import { Postgres, type Sql } from "../connections/Postgres.ts"
 import type { PostgresError } from "../connections/PostgresError.ts"
@@ -15,7 +15,7 @@ import { noteRetried, type Reread, type Retried, retriable, spokenBy } from "./L
 import { makeLetterStore } from "./LetterStore.ts"
 import { parseMirrorKey } from "./MirrorWriter.ts"
 import { admit, makePause, recordsOf } from "./Pause.ts"
-import { type KeysByTarget, makePendingKeys } from "./PendingKeys.ts"
+import { countOf, type KeysByTarget, makePendingKeys } from "./PendingKeys.ts"
 import type { Pipeline, TriggerSource } from "./Pipeline.ts"
 import type { PipelineError } from "./PipelineError.ts"
 import { settingsHash } from "./SettingsHash.ts"
@@ -35,6 +35,8 @@ export interface Applied {
   readonly written: number
   /** Rows that somebody held: their keys are pending. */
   readonly held: number
+  /** Of those, rows that are for the next transaction. */
+  readonly surplus: number
   /** Rows that wait for their parent to appear. */
   readonly orphans: number
   readonly bad: ReadonlyArray<BadInput>
@@ -108,9 +110,13 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
   const inGeneration = <A, E>(work: (sql: Sql) => Effect.Effect<A, E>) =>
     postgres.transaction((sql) => Effect.andThen(enter(sql, tables, pipeline.name, generation, hash), work(sql)))
 
+  /** Open when a batch has left rows for the next transaction. */
+  const surplus = yield* Latch.make(false)
+
   const apply = (batches: ReadonlyArray<ClaimedBatch>): Effect.Effect<Applied, PostgresError | PipelineError | KafkaError> =>
     Effect.map(inGeneration((sql) => applyIn(sql, batches)), ({ admitted, ...applied }) => {
       breaker.recent = remember(breaker.settings, breaker.recent, admitted) // only now that it is committed
+      if (applied.surplus > 0) surplus.openUnsafe()
       return applied
     })
 
@@ -141,7 +147,8 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
     return {
       changes: changes.length,
       written: outcome.written,
-      held: count(outcome.held),
+      held: countOf(outcome.held),
+      surplus: outcome.surplus,
       orphans: outcome.orphans,
       bad: bad.map(({ why }) => why),
       commitMicros,
@@ -181,7 +188,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       yield* pending.forget(sql, taken)
       const outcome = yield* writeHub
       yield* record(sql, { outcome, changes: 0, bad: 0, commitMicros: null })
-      return { settled: count(taken) - count(outcome.held), held: count(outcome.held) }
+      return { settled: countOf(taken) - countOf(outcome.held), held: countOf(outcome.held) }
     })
   )
 
@@ -198,7 +205,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
       yield* hub.remember(sql, folded)
       const differing = new Map([...cells].map(([target, ofTarget]) => [target, [...new Set(ofTarget.map(({ key }) => key))]]))
       yield* pending.add(sql, differing, { rested: () => true })
-      yield* pending.settleEverything(sql, next === undefined ? undefined : { ...next, differing: at.differing + count(differing) })
+      yield* pending.settleEverything(sql, next === undefined ? undefined : { ...next, differing: at.differing + countOf(differing) })
       return next !== undefined
     })
   )
@@ -278,7 +285,7 @@ export const makeMaterializer = Effect.fnUntraced(function*(options: Materialize
   /** Forgets some dead letters that were resolved more than so many hours ago; says how many. */
   const pruneLetters = (hours: number): Effect.Effect<number, PostgresError | PipelineError> => inGeneration((sql) => letters.prune(sql, hours))
 
-  return { apply, applyTruncate, retry, retryPending, reconcile, compare, wake, pruneLetters, checkpoint, generation }
+  return { apply, applyTruncate, retry, retryPending, surplus, reconcile, compare, wake, pruneLetters, checkpoint, generation }
 })
 
 export type Materializer = Effect.Success<ReturnType<typeof makeMaterializer>>
@@ -288,9 +295,3 @@ const wakePageSize = 1_000
 
 /** Rows or keys that one transaction handles of a truncation. */
 const pageSize = 5_000
-
-const count = (held: ReadonlyMap<string, ReadonlyArray<string>>): number => {
-  let sum = 0
-  for (const keys of held.values()) sum += keys.length
-  return sum
-}

@@ -105,3 +105,9 @@ const flat = (byTarget: KeysByTarget): { readonly targets: ReadonlyArray<string>
   pairs.sort(([, a], [, b]) => (a < b ? -1 : a > b ? 1 : 0))
   return { targets: pairs.map(([target]) => target), keys: pairs.map(([, key]) => key) }
 }
+
+export const countOf = (keys: KeysByTarget): number => {
+  let sum = 0
+  for (const ofTarget of keys.values()) sum += ofTarget.length
+  return sum
+}

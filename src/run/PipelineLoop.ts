@@ -183,16 +183,20 @@ const apply = Effect.fnUntraced(function*(name: string, materializer: Materializ
   for (const { reason } of bad) observer.deadLetters(pipelineOf(name), reason, 1)
 })
 
-/** Tries again what the hub held, and compares what a switch of generations may have changed: at once while that gets on, else after a pause. */
+/**
+ * Tries again what the hub held, and writes what was too much for one transaction; compares what a switch of generations may have changed. At once
+ * while that gets on, and when a batch leaves more to write; else after a pause.
+ */
 const retryPendingAll = Effect.fnUntraced(function*(name: string, materializer: Materializer) {
   const { pipelines } = yield* AppConfig
   const pause = Effect.sleep(`${pipelines.pendingRetrySeconds} seconds`)
   const retry = whileContended(name)(materializer.retryPending)
   const reconcile = whileContended(name)(materializer.reconcile)
   return yield* Effect.forever(Effect.gen(function*() {
+    yield* materializer.surplus.close
     const { settled } = yield* retry
     const isMoreToCompare = yield* reconcile
-    if (settled === 0 && !isMoreToCompare) yield* pause
+    if (settled === 0 && !isMoreToCompare) yield* Effect.race(pause, materializer.surplus.await)
   }))
 })
 
