@@ -76,10 +76,9 @@ layer(hub, { excludeTestServices: true })("processes that are killed while a tie
         await capture.settled()
 
         // Published, and not confirmed.
-        await change() // from now on it has no question to the database
-        await capture.settled()
         const before = await reached(events)
-        network.holdRequests()
+        const [stream] = await database.query<{ port: number }>("select client_port as port from pg_stat_replication join pg_replication_slots on active_pid = pid where slot_name = $1", [TestConfig.slotOf(database.name)])
+        network.holdRequestsOf(stream!.port)
         await change()
         while (await reached(events) === before);
         await capture.kill()

@@ -10,8 +10,8 @@ export interface Proxy {
   readonly holdAfter: (bytes: number) => Promise<void>
   /** Only what the server says waits: what it is asked arrives, and nobody learns of it. */
   readonly holdAnswers: () => void
-  /** Only what clients say waits: they hear, and nobody learns of what they made of it. */
-  readonly holdRequests: () => void
+  /** Only what one client says waits: it hears, and nobody learns of what it made of it. By the port that the server knows it by. */
+  readonly holdRequestsOf: (clientPort: number) => void
   /** What waited goes on, and so does everything after it. */
   readonly release: () => void
   /** Ends every connection; new ones are refused until `release`. */
@@ -44,8 +44,8 @@ export const start = async (target: { readonly host: string; readonly port: numb
     holdAnswers: () => {
       for (const link of links) link.answers.hold()
     },
-    holdRequests: () => {
-      for (const link of links) link.requests.hold()
+    holdRequestsOf: (clientPort) => {
+      for (const link of links) if (link.clientPort === clientPort) link.requests.hold()
     },
     release: () => {
       state = "passing"
@@ -69,7 +69,7 @@ const closed = (socket: Socket): Promise<unknown> => new Promise((resolve) => so
 class Link {
   readonly requests: Lane
   readonly answers: Lane
-  readonly #sockets: ReadonlyArray<Socket>
+  readonly #sockets: readonly [client: Socket, target: Socket]
 
   constructor(client: Socket, target: Socket, ended: () => void) {
     this.#sockets = [client, target]
@@ -77,6 +77,11 @@ class Link {
     this.answers = new Lane(target, client)
     // Of both: who is told of an end only when the network is released is still to be released.
     void Promise.all([closed(client), closed(target)]).then(ended)
+  }
+
+  /** As the server sees it. */
+  get clientPort(): number | undefined {
+    return this.#sockets[1].localPort
   }
 
   hold(): void {
